@@ -1,0 +1,11 @@
+/** The contract as schemas; types are inferred from them and nothing is declared twice. */
+export * from './agent.ts'
+export * from './common.ts'
+export * from './errors.ts'
+export * from './evidence.ts'
+export * from './guest.ts'
+export * from './helper.ts'
+export * from './image.ts'
+export * from './limits.ts'
+export * from './ndjson.ts'
+export * from './ui.ts'

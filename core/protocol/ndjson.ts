@@ -1,0 +1,86 @@
+import { LIMITS } from './limits.ts'
+
+/** A complete line, or the news that one was too long and is being thrown away. */
+export type Line = { kind: 'line'; text: string } | { kind: 'too_long' }
+
+/**
+ * Splits a byte stream into lines without ever holding more than `maxBytes` of one (§2).
+ *
+ * An overlong line is reported once, where the limit is passed, and the rest of it is skipped.
+ */
+export class LineSplitter {
+  readonly #maxBytes: number
+  #parts: Buffer[] = []
+  #held = 0
+  #skipping = false
+
+  constructor(maxBytes: number = LIMITS.ndjsonLineBytes) {
+    this.#maxBytes = maxBytes
+  }
+
+  /** Bytes of an unfinished line. */
+  get held(): number {
+    return this.#held
+  }
+
+  push(chunk: Buffer): Line[] {
+    const lines: Line[] = []
+    let start = 0
+    while (start < chunk.length) {
+      const newline = chunk.indexOf(0x0a, start)
+      const end = newline === -1 ? chunk.length : newline
+      this.#take(chunk.subarray(start, end), lines)
+      if (newline === -1) break
+      this.#finish(lines)
+      start = newline + 1
+    }
+    return lines
+  }
+
+  #take(part: Buffer, lines: Line[]): void {
+    if (this.#skipping || part.length === 0) return
+    if (this.#held + part.length > this.#maxBytes) {
+      this.#parts = []
+      this.#held = 0
+      this.#skipping = true
+      lines.push({ kind: 'too_long' })
+      return
+    }
+    this.#parts.push(part)
+    this.#held += part.length
+  }
+
+  #finish(lines: Line[]): void {
+    if (!this.#skipping) {
+      const text = Buffer.concat(this.#parts).toString('utf8').replace(/\r$/, '')
+      if (text.trim() !== '') lines.push({ kind: 'line', text })
+    }
+    this.#parts = []
+    this.#held = 0
+    this.#skipping = false
+  }
+}
+
+/** Deepest nesting of a JSON text, found without parsing it. */
+export function jsonDepth(text: string): number {
+  let depth = 0
+  let deepest = 0
+  let inString = false
+  for (let i = 0; i < text.length; i += 1) {
+    const c = text.charCodeAt(i)
+    if (inString) {
+      if (c === 0x5c) i += 1
+      else if (c === 0x22) inString = false
+    } else if (c === 0x22) inString = true
+    else if (c === 0x7b || c === 0x5b) deepest = Math.max(deepest, (depth += 1))
+    else if (c === 0x7d || c === 0x5d) depth -= 1
+  }
+  return deepest
+}
+
+/** Parses one line; throws a `SyntaxError` with a sentence when it is not JSON or nested too deeply. */
+export function parseJsonLine(text: string): unknown {
+  if (jsonDepth(text) > LIMITS.jsonDepth)
+    throw new SyntaxError(`JSON is nested deeper than ${LIMITS.jsonDepth} levels`)
+  return JSON.parse(text) as unknown
+}
