@@ -1,0 +1,75 @@
+import { chmodSync } from 'node:fs'
+import { join } from 'node:path'
+import { build as esbuild } from 'esbuild'
+import { ifChanged } from './if-changed.ts'
+import { root } from './root.ts'
+import { run } from './run.ts'
+
+/** CommonJS packages inside an ESM bundle still ask for `require`. */
+const REQUIRE =
+  "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);"
+
+async function node(entry: string, outfile: string): Promise<void> {
+  await esbuild({
+    entryPoints: [join(root, entry)],
+    outfile: join(root, outfile),
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    target: 'node20',
+    sourcemap: 'linked',
+    logLevel: 'silent',
+    legalComments: 'none',
+    external: ['bufferutil', 'utf-8-validate'],
+    banner: { js: `#!/usr/bin/env node\n${REQUIRE}` },
+  })
+  chmodSync(join(root, outfile), 0o755)
+}
+
+const SHARED = ['core/protocol', 'package-lock.json', 'build/bundle.ts']
+
+export const buildHelper = () =>
+  ifChanged(
+    'bsm-qemu-helper',
+    { inputs: ['helper/qemu', ...SHARED], outputs: ['dist/bsm-qemu-helper.mjs'] },
+    () => node('helper/qemu/main.ts', 'dist/bsm-qemu-helper.mjs'),
+  )
+
+export const buildCli = () =>
+  ifChanged('bsm', { inputs: ['cli', 'client', 'core', ...SHARED], outputs: ['dist/bsm.mjs'] }, () =>
+    node('cli/main.ts', 'dist/bsm.mjs'),
+  )
+
+export const buildLauncher = () =>
+  ifChanged(
+    'bsm-launcher',
+    { inputs: ['helper/qemu/launcher', 'build/bundle.ts'], outputs: ['dist/bsm-launcher'] },
+    async () => {
+      await run(
+        'go',
+        [
+          'build',
+          '-trimpath',
+          '-buildvcs=false',
+          '-ldflags=-s -w',
+          '-o',
+          join(root, 'dist/bsm-launcher'),
+          '.',
+        ],
+        {
+          cwd: join(root, 'helper/qemu/launcher'),
+          env: { CGO_ENABLED: '0', GOFLAGS: '-mod=mod', GOTOOLCHAIN: 'local' },
+        },
+      )
+    },
+  )
+
+export const buildUi = () =>
+  ifChanged(
+    'ui',
+    { inputs: ['renderer', 'core/protocol', 'package-lock.json'], outputs: ['dist/ui/index.html'] },
+    async () => {
+      const { build } = await import('vite')
+      await build({ configFile: join(root, 'renderer/vite.config.ts'), logLevel: 'error' })
+    },
+  )
