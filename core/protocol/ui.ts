@@ -72,7 +72,16 @@ export type AppSnapshot = z.infer<typeof AppSnapshot>
 
 /** Page → app. The first message is `auth`; everything else before it closes the connection. */
 export const UiRequest = z.discriminatedUnion('action', [
-  z.strictObject({ action: z.literal('auth'), token: z.string() }),
+  /** Exactly one of the two: the single-use token of the address, or the session that its use gave. */
+  z
+    .strictObject({
+      action: z.literal('auth'),
+      token: z.string().min(1).max(256).optional(),
+      session: z.string().min(1).max(256).optional(),
+    })
+    .refine((auth) => (auth.token === undefined) !== (auth.session === undefined), {
+      message: 'auth takes a token or a session, one of them',
+    }),
   z.strictObject({ id: z.int(), action: z.literal('start') }),
   z.strictObject({ id: z.int(), action: z.literal('stop') }),
   z.strictObject({ id: z.int(), action: z.literal('reset') }),
@@ -80,6 +89,8 @@ export const UiRequest = z.discriminatedUnion('action', [
   z.strictObject({
     id: z.int(),
     action: z.literal('run'),
+    /** Chosen by the page, so that it can show the output while the command runs; made by the app when absent. */
+    command_id: Uuid.optional(),
     tool: z.string(),
     params: z.record(z.string(), z.json()),
     deadline_ms: z.int().min(100).max(3_600_000),
@@ -91,6 +102,8 @@ export type UiRequest = z.infer<typeof UiRequest>
 
 /** App → page. `run` answers with the AgentExecResponse as its result. */
 export const UiMessage = z.discriminatedUnion('type', [
+  /** After `auth`: lets a page whose socket was closed come back. Known to this run of the app only. */
+  z.object({ type: z.literal('session'), session: z.string().min(1).max(256) }),
   z.object({ type: z.literal('snapshot'), snapshot: AppSnapshot }),
   z.object({
     type: z.literal('output'),
