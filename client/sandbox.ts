@@ -1,0 +1,206 @@
+import { randomUUID } from 'node:crypto'
+import type {
+  AgentEvent,
+  AgentExecResponse,
+  AppSnapshot,
+  ControlRequest,
+  QueryKind,
+  QueryResult,
+  ResetResponse,
+  VerifyResponse,
+} from '../core/protocol/index.ts'
+import { BsmError } from '../core/protocol/index.ts'
+import {
+  Connection,
+  type Credentials,
+  type RequestBody,
+  type RequestOptions,
+  type ResponseTo,
+} from './connection.ts'
+import { connectionClosed } from './errors.ts'
+import { DEFAULT_DEADLINE_MS, DEFAULT_QUEUE_MS, execBody, type ExecOptions, type Params } from './exec.ts'
+import { defaultAgentSocket } from './socket-path.ts'
+
+export type ConnectOptions = {
+  token: string
+  /** Name that the token was issued to. */
+  client: string
+  /** `agent.sock` of this user's app unless given. */
+  socketPath?: string
+  /** Milliseconds for connecting, and for answers that need no VM; 10 000 unless given. */
+  timeoutMs?: number
+}
+
+export type CallOptions = { timeoutMs?: number; signal?: AbortSignal }
+
+/** A reset may wait for a cold boot, and for the dispatches of others before it. */
+const RESET_MS = 180_000
+const VERIFY_MS = 60_000
+/** What the app may still need after a tool's deadline: the kill, and the reset before it answers. */
+const AFTER_DEADLINE_MS = RESET_MS
+
+/**
+ * A sandbox for an agent: every `exec` runs in a fresh guest that is wiped, and proven wiped, before the
+ * response arrives.
+ *
+ * ```ts
+ * await using sandbox = await Sandbox.connect({ token, client: 'my-agent' })
+ * const { stdout, sandbox_reset_state } = await sandbox.exec('sh', { command: 'uname -a' })
+ * ```
+ *
+ * A lost connection rejects what was in flight; the next call connects again.
+ */
+export class Sandbox {
+  readonly #credentials: Credentials
+  readonly #timeoutMs: number
+  #connection: Promise<Connection> | null = null
+  #subscribed: Promise<void> | null = null
+  #closed = false
+
+  protected constructor(credentials: Credentials, timeoutMs: number) {
+    this.#credentials = credentials
+    this.#timeoutMs = timeoutMs
+  }
+
+  /** Throws {@link BsmError}: `AppNotRunningError` when nobody listens, UNAUTHORIZED for a wrong token. */
+  static async connect(options: ConnectOptions): Promise<Sandbox> {
+    const { token, client, socketPath = defaultAgentSocket(), timeoutMs = 10_000 } = options
+    return new Sandbox({ token, client, socketPath }, timeoutMs).dial()
+  }
+
+  /**
+   * Dispatches one tool and waits for its result and for the verdict of the reset after it. A tool that
+   * fails is a response with its exit code; a response with `error` says why the sandbox stopped it.
+   */
+  async exec(tool: string, params: Params = {}, options: ExecOptions = {}): Promise<AgentExecResponse> {
+    const commandId = options.commandId ?? randomUUID()
+    const body = execBody(commandId, tool, params, options)
+    const release =
+      options.onOutput === undefined ? undefined : await this.#route(commandId, options.onOutput)
+    const timeoutMs =
+      (options.queueMs ?? DEFAULT_QUEUE_MS) + (options.deadlineMs ?? DEFAULT_DEADLINE_MS) + AFTER_DEADLINE_MS
+    try {
+      return await this.request<'exec'>(body, { timeoutMs, signal: options.signal })
+    } catch (error) {
+      if (error instanceof BsmError && stillRuns(error)) await this.cancel(commandId).catch(() => undefined)
+      throw error
+    } finally {
+      release?.()
+    }
+  }
+
+  /** Wipes the guest now and says what the verification found; queues behind others' dispatches. */
+  async reset(options: CallOptions = {}): Promise<ResetResponse> {
+    return this.request({ kind: 'reset' }, { timeoutMs: RESET_MS, ...options })
+  }
+
+  /** Reads the three sources again, without a reset. */
+  async verify(options: CallOptions = {}): Promise<VerifyResponse> {
+    return this.request({ kind: 'verify' }, { timeoutMs: VERIFY_MS, ...options })
+  }
+
+  /** What the app shows to people: state, VM, last resets and this client's dispatches. */
+  async status(options: CallOptions = {}): Promise<AppSnapshot> {
+    return (await this.request({ kind: 'status' }, { timeoutMs: this.#timeoutMs, ...options })).snapshot
+  }
+
+  /** Asks the guest; throws the guest's error. */
+  async query(queryKind: QueryKind, options: CallOptions = {}): Promise<QueryResult> {
+    const response = await this.request(
+      { kind: 'query', query_kind: queryKind },
+      { timeoutMs: this.#timeoutMs, ...options },
+    )
+    if (response.result !== undefined) return response.result
+    throw BsmError.fromWire(
+      response.error ?? {
+        code: 'GUEST_UNREACHABLE',
+        message: `the guest did not answer ${queryKind}`,
+        layer: 'guest',
+      },
+    )
+  }
+
+  /** True when the command was running or queued and is now cancelled. */
+  async cancel(commandId: string, options: CallOptions = {}): Promise<boolean> {
+    const response = await this.request(
+      { kind: 'cancel', command_id: commandId },
+      { timeoutMs: this.#timeoutMs, ...options },
+    )
+    if (response.error) throw BsmError.fromWire(response.error)
+    return response.cancelled
+  }
+
+  /**
+   * Calls `listener` for the app's state changes and the output of this client's dispatches, until the
+   * returned function is called or the connection ends, which `onEnd` hears. The app drops a subscriber
+   * that does not read.
+   */
+  async subscribe(
+    listener: (event: AgentEvent) => void,
+    onEnd: (reason: BsmError) => void = () => undefined,
+  ): Promise<() => void> {
+    const connection = await this.#dial()
+    this.#subscribed ??= connection
+      .request({ kind: 'subscribe' }, { timeoutMs: this.#timeoutMs })
+      .then(() => undefined)
+    await this.#subscribed
+    return connection.listen({ onEvent: listener, onEnd })
+  }
+
+  /** Ends the connection; the app cancels what was in flight. Idempotent. */
+  async close(): Promise<void> {
+    this.#closed = true
+    const connection = await this.#connection?.catch(() => null)
+    connection?.close()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  protected async request<K extends ControlRequest['kind']>(
+    body: RequestBody<K> & { kind: K },
+    options: RequestOptions,
+  ): Promise<ResponseTo<K>> {
+    return (await this.#dial()).request<K>(body, options)
+  }
+
+  /** Dials ahead of the first request, so that `connect` fails where the caller can see it. */
+  protected async dial(): Promise<this> {
+    await this.#dial()
+    return this
+  }
+
+  /** The live connection, or a new one when the last was lost. */
+  #dial(): Promise<Connection> {
+    if (this.#closed) return Promise.reject(connectionClosed())
+    this.#connection ??= this.#open()
+    return this.#connection
+  }
+
+  async #open(): Promise<Connection> {
+    const forget = () => {
+      this.#connection = null
+      this.#subscribed = null
+    }
+    try {
+      const connection = await Connection.open(this.#credentials, { timeoutMs: this.#timeoutMs })
+      connection.listen({ onEvent: () => undefined, onEnd: forget })
+      return connection
+    } catch (error) {
+      forget()
+      throw error
+    }
+  }
+
+  #route(commandId: string, onOutput: NonNullable<ExecOptions['onOutput']>): Promise<() => void> {
+    return this.subscribe((event) => {
+      if (event.event !== 'exec_output' || event.command_id !== commandId) return
+      onOutput({ stream: event.stream, data: Buffer.from(event.data_b64, 'base64'), seq: event.seq })
+    })
+  }
+}
+
+/** Errors of our own making, after which the app does not know that nobody waits any more. */
+const stillRuns = (error: BsmError): boolean =>
+  error.code === 'TIMEOUT' || (error.code === 'CANCELLED' && error.layer === 'agent')

@@ -1,0 +1,20 @@
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+
+/**
+ * Where the app of this user listens for agents: `$BSM_STATE_DIR/agent.sock`, or the same file in the
+ * platform's state directory (protocol §5).
+ */
+export function defaultAgentSocket(
+  env: NodeJS.ProcessEnv = process.env,
+  platform = process.platform,
+): string {
+  return join(stateDir(env, platform), 'agent.sock')
+}
+
+function stateDir(env: NodeJS.ProcessEnv, platform: NodeJS.Platform): string {
+  if (env.BSM_STATE_DIR) return env.BSM_STATE_DIR
+  const home = env.HOME ?? homedir()
+  if (platform === 'darwin') return join(home, 'Library', 'Application Support', 'Brainstorm Sandbox')
+  return join(env.XDG_STATE_HOME || join(home, '.local', 'state'), 'brainstorm-sandbox')
+}
