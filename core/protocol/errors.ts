@@ -84,7 +84,7 @@ export function exitCodeFor(code: ErrorCode): number {
 
 /** An error that knows its code, layer and next step; travels as {@link WireError}. */
 export class BsmError extends Error {
-  override readonly name = 'BsmError'
+  override readonly name: string = 'BsmError'
   readonly code: ErrorCode
   readonly layer: Layer
   readonly nextStep: string | undefined
