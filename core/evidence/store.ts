@@ -1,0 +1,116 @@
+import { readdir, stat, unlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import { errnoOf } from '../files.ts'
+import {
+  BsmError,
+  dispatchRecord,
+  LIMITS,
+  type EvidenceVerdict,
+  type ExecRequest,
+} from '../protocol/index.ts'
+import { epochOf, evidenceError, recomputeChain, sameBytes } from './verify.ts'
+
+type Dispatch = Omit<ExecRequest, 'kind' | 'request_id'>
+
+const CHAIN_NAME = /^([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})\.ndjson$/i
+
+/** The chains under `evidence/`, written by the helper, one file a dispatch; we check and prune them. */
+export class EvidenceStore {
+  readonly #directory: string
+  readonly #keep: number
+  /** Oldest first. */
+  #commands: string[] = []
+
+  constructor(directory: string, keep: number = LIMITS.evidenceChains) {
+    this.#directory = directory
+    this.#keep = keep
+  }
+
+  pathOf(commandId: string): string {
+    return join(this.#directory, `${commandId.toLowerCase()}.ndjson`)
+  }
+
+  /** Whether a chain of this command is kept: its id must not be used again. */
+  has(commandId: string): boolean {
+    return this.#commands.includes(commandId.toLowerCase())
+  }
+
+  /** Learns which chains there are; files with other names are left alone. */
+  async load(): Promise<void> {
+    const found: { id: string; at: number }[] = []
+    for (const name of await readdir(this.#directory)) {
+      const id = CHAIN_NAME.exec(name)?.[1]
+      if (id === undefined) continue
+      const { mtimeMs } = await stat(join(this.#directory, name))
+      found.push({ id: id.toLowerCase(), at: mtimeMs })
+    }
+    this.#commands = found.sort((a, b) => a.at - b.at).map(({ id }) => id)
+    await this.#prune()
+  }
+
+  /** A chain was written; the oldest beyond the limit go. */
+  async added(commandId: string): Promise<void> {
+    if (!this.has(commandId)) this.#commands.push(commandId.toLowerCase())
+    await this.#prune()
+  }
+
+  async #prune(): Promise<void> {
+    while (this.#commands.length > this.#keep) {
+      const oldest = this.#commands.shift()
+      if (oldest === undefined) return
+      await unlink(this.pathOf(oldest)).catch((error: unknown) => {
+        if (errnoOf(error) !== 'ENOENT') throw error
+      })
+    }
+  }
+
+  /**
+   * Compares what the helper says about a dispatch with what it stored: the chain must open with the very
+   * dispatch we asked for, in the epoch the response names, and come to the same hash. Throws a
+   * {@link BsmError} that says what differs.
+   */
+  async check(dispatch: Dispatch, evidenceHash: string, epoch: number | undefined): Promise<void> {
+    const chain = await this.#recompute(dispatch.command_id)
+    if (chain.problem !== null) throw new BsmError(chain.problem.code, 'helper', chain.problem.message)
+    if (chain.hash !== evidenceHash)
+      throw mismatch('the stored chain does not come to the evidence hash of the response')
+    const named = epoch ?? epochOf(chain.opening)
+    if (named === null || !sameBytes(dispatchRecord(dispatch, named), chain.opening))
+      throw mismatch('the stored chain does not open with the dispatch that was asked for')
+  }
+
+  /** Recomputes a kept chain against the hash on record. Throws when there is no chain. */
+  async verify(commandId: string, onRecord: string | null): Promise<EvidenceVerdict> {
+    const chain = await this.#recompute(commandId)
+    const ok = chain.hash !== null && chain.hash === onRecord
+    return {
+      ok,
+      command_id: commandId,
+      evidence_hash: onRecord,
+      recomputed: chain.hash,
+      chunks: chain.chunks,
+      message: verdict(ok, chain.problem?.message, onRecord, chain.chunks),
+    }
+  }
+
+  async #recompute(commandId: string) {
+    try {
+      return await recomputeChain(this.pathOf(commandId), commandId)
+    } catch (error) {
+      throw evidenceError(error, commandId)
+    }
+  }
+}
+
+function verdict(ok: boolean, problem: string | undefined, onRecord: string | null, chunks: number): string {
+  if (ok) return `All ${chunks} chunks chain to the recorded evidence hash.`
+  if (problem !== undefined) return problem
+  if (onRecord === null)
+    return 'The chain is whole, but the audit log holds no evidence hash to compare it with.'
+  return 'The chain is whole, but it is not the one whose hash was recorded: it was replaced.'
+}
+
+const mismatch = (what: string): BsmError =>
+  new BsmError('EVIDENCE_MISMATCH', 'helper', `The evidence does not hold: ${what}.`, {
+    nextStep: 'Do not trust the output; see `bsm doctor`.',
+  })

@@ -1,0 +1,166 @@
+import { BsmError } from './protocol/index.ts'
+
+export interface QueueLimits {
+  readonly perClient: number
+  readonly total: number
+}
+
+type Job = {
+  readonly id: string
+  readonly client: string
+  readonly controller: AbortController
+  readonly run: (signal: AbortSignal) => Promise<void>
+  readonly refuse: (error: BsmError) => void
+}
+
+/**
+ * One dispatch at a time, clients in turn: whoever queues a hundred waits for them alone, the others wait
+ * for one of them. A deadline starts when the job does, never here.
+ */
+export class DispatchQueue {
+  readonly #limits: QueueLimits
+  /** Jobs by client; the order of the keys is the order of turns. */
+  readonly #waiting = new Map<string, Job[]>()
+  #running: Job | null = null
+  #open = false
+  #onChange: () => void
+
+  constructor(limits: QueueLimits = { perClient: 32, total: 128 }, onChange: () => void = () => undefined) {
+    this.#limits = limits
+    this.#onChange = onChange
+  }
+
+  /** Jobs that wait. */
+  get length(): number {
+    let length = 0
+    for (const jobs of this.#waiting.values()) length += jobs.length
+    return length
+  }
+
+  get running(): boolean {
+    return this.#running !== null
+  }
+
+  /** Whether a job of this id waits or runs. */
+  has(id: string): boolean {
+    return this.#find(id) !== null
+  }
+
+  /** Jobs start from now on. */
+  open(): void {
+    this.#open = true
+    this.#pump()
+  }
+
+  /** The running job goes on, no other starts; those that wait keep their place. */
+  close(): void {
+    this.#open = false
+  }
+
+  /**
+   * Runs `work` in its turn. Rejects with BUSY when too much waits, and with `signal`'s or a cancel's
+   * CANCELLED while it waits; once it runs, `work` answers for itself and hears of both by its signal.
+   */
+  submit<T>(
+    client: string,
+    id: string,
+    work: (signal: AbortSignal) => Promise<T>,
+    signal?: AbortSignal,
+  ): Promise<T> {
+    if (signal?.aborted === true) return Promise.reject(cancelled())
+    if (this.has(id)) return Promise.reject(reused(id))
+    const mine = this.#waiting.get(client) ?? []
+    if (mine.length >= this.#limits.perClient || this.length >= this.#limits.total)
+      return Promise.reject(full(client, mine.length))
+    return new Promise<T>((resolve, reject) => {
+      const controller = new AbortController()
+      const onAbort = (): void => void this.cancel(id)
+      signal?.addEventListener('abort', onAbort, { once: true })
+      const settled = (): void => signal?.removeEventListener('abort', onAbort)
+      const job: Job = {
+        id,
+        client,
+        controller,
+        run: (jobSignal) => work(jobSignal).then(resolve, reject).finally(settled),
+        refuse: (error) => {
+          settled()
+          reject(error)
+        },
+      }
+      this.#waiting.set(client, [...mine, job])
+      this.#onChange()
+      this.#pump()
+    })
+  }
+
+  /** Takes a waiting job out, or tells the running one by its signal. False when there is none of this id. */
+  cancel(id: string, client?: string): boolean {
+    const job = this.#find(id)
+    if (job === null || (client !== undefined && job.client !== client)) return false
+    if (job === this.#running) job.controller.abort()
+    else {
+      this.#remove(job)
+      job.refuse(cancelled())
+      this.#onChange()
+    }
+    return true
+  }
+
+  /** Refuses everything that waits. */
+  refuseAll(error: BsmError): void {
+    const waiting = [...this.#waiting.values()].flat()
+    this.#waiting.clear()
+    for (const job of waiting) job.refuse(error)
+    this.#onChange()
+  }
+
+  /** Tells the running job to stop, if there is one. */
+  abortRunning(): void {
+    this.#running?.controller.abort()
+  }
+
+  #find(id: string): Job | null {
+    if (this.#running?.id === id) return this.#running
+    for (const jobs of this.#waiting.values()) {
+      const job = jobs.find((candidate) => candidate.id === id)
+      if (job !== undefined) return job
+    }
+    return null
+  }
+
+  #remove(job: Job): void {
+    const rest = (this.#waiting.get(job.client) ?? []).filter((candidate) => candidate !== job)
+    if (rest.length === 0) this.#waiting.delete(job.client)
+    else this.#waiting.set(job.client, rest)
+  }
+
+  #pump(): void {
+    if (!this.#open || this.#running !== null) return
+    const next = this.#waiting.entries().next()
+    if (next.done === true) return
+    const [client, [job, ...rest]] = next.value
+    this.#waiting.delete(client)
+    if (job === undefined) return
+    // Back to the end of the line.
+    if (rest.length > 0) this.#waiting.set(client, rest)
+    this.#running = job
+    this.#onChange()
+    void job.run(job.controller.signal).finally(() => {
+      this.#running = null
+      this.#onChange()
+      this.#pump()
+    })
+  }
+}
+
+const cancelled = (): BsmError => new BsmError('CANCELLED', 'agent', 'It was cancelled before it ran.')
+
+const reused = (id: string): BsmError =>
+  new BsmError('BAD_REQUEST', 'agent', `The command_id ${id} was used before.`, {
+    nextStep: 'Draw a new UUID for every dispatch.',
+  })
+
+const full = (client: string, mine: number): BsmError =>
+  new BsmError('BUSY', 'app', `Too many dispatches wait (${mine} of them from ${client}).`, {
+    nextStep: 'Wait for an answer before sending more.',
+  })
