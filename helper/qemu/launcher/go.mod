@@ -1,0 +1,3 @@
+module bsm/launcher
+
+go 1.19

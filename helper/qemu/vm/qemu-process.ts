@@ -1,0 +1,160 @@
+import { readFileSync } from 'node:fs'
+import { Socket } from 'node:net'
+import { constants, setPriority } from 'node:os'
+import { readdirSync, statSync } from 'node:fs'
+import type { Port } from '../../../core/protocol/index.ts'
+import { hypervisorError } from '../deadline.ts'
+import { startTimeOf } from '../identity.ts'
+import { LauncherProcess } from './launcher.ts'
+import { FD, type MachineConfig, PORT_LIST, type QemuRole, qemuArgs } from './qemu-args.ts'
+import { Qmp } from './qmp.ts'
+
+export type QemuFiles = {
+  ram: number
+  rootfs: number
+  /** A restored VM never runs its kernel, but QEMU wants one to read. */
+  kernel: number
+  /** Golden: the initrd, if any. Restored: the device state, positioned at its start. */
+  last: number | 'ignore'
+}
+
+export type QemuExit = { code: number | null; signal: string | null }
+
+export const qemuBinary = (): string => process.env['BSM_QEMU'] ?? '/usr/bin/qemu-system-aarch64'
+
+const STARTED_DEADLINE_MS = 10_000
+/** From SIGKILL to reaped: the kernel has up to a gigabyte of pages to give back. */
+const REAPED_DEADLINE_MS = 10_000
+/** Nobody's: not in any passwd, one for each VM, so that no VM may touch another's process. */
+const FIRST_UID = 1_879_048_192
+let nextUid = 0
+
+/** One confined QEMU and its launcher: dies with us, and is reaped before {@link kill} resolves. */
+export class QemuProcess {
+  readonly qmp: Qmp
+  readonly console: Socket
+  readonly ports: ReadonlyMap<Port, Socket>
+  /** Resolves once QEMU was reaped. Never rejects. */
+  readonly exited: Promise<QemuExit>
+  readonly #launcher: LauncherProcess
+  #pid = 0
+  #id = ''
+  #exit: QemuExit | null = null
+
+  private constructor(launcher: LauncherProcess) {
+    this.#launcher = launcher
+    const socket = (fd: number): Socket => {
+      const stream = launcher.child.stdio[fd]
+      if (!(stream instanceof Socket)) throw new TypeError(`descriptor ${fd} is no socket`)
+      stream.on('error', () => undefined) // QEMU ended; `exited` tells
+      return stream
+    }
+    this.qmp = new Qmp(socket(FD.qmp))
+    this.console = socket(FD.console)
+    this.ports = new Map(PORT_LIST.map((port, i) => [port, socket(FD.ports + i)]))
+    this.exited = this.#launcherSaysExited()
+  }
+
+  static async start(
+    config: MachineConfig,
+    role: QemuRole,
+    files: QemuFiles,
+    niceness: number,
+  ): Promise<QemuProcess> {
+    const fds = [FD.qmp, FD.console, ...PORT_LIST.map((_, i) => FD.ports + i), FD.ram, FD.rootfs, FD.kernel]
+    if (files.last !== 'ignore') fds.push(FD.last)
+    const launcher = new LauncherProcess(
+      ['run', ...asNobody(config), '--nice', String(niceness), '--fds', fds.join(','), '--', qemuBinary()].concat(
+        qemuArgs(config, role),
+      ),
+      ['pipe', 'pipe', 'pipe', 'pipe', 'pipe', 'pipe', files.ram, files.rootfs, files.kernel, files.last],
+    )
+    const process = new QemuProcess(launcher)
+    const { pid } = await launcher.line('started', STARTED_DEADLINE_MS)
+    process.#pid = pid
+    // Numbers of processes come back; with the start time it is this one's alone.
+    process.#id = `qemu-${pid}-${startTimeOf(pid) ?? 'gone'}`
+    return process
+  }
+
+  /** Identity of this process on this machine. */
+  get id(): string {
+    return this.#id
+  }
+
+  get exit(): QemuExit | null {
+    return this.#exit
+  }
+
+  get stderr(): string {
+    return this.#launcher.stderr
+  }
+
+  /** SIGKILL, without the guest's cooperation; resolves once it was reaped. */
+  async kill(): Promise<QemuExit> {
+    this.#launcher.close()
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(
+        () => reject(hypervisorError(`${this.#id} could not be killed.`, 'Look at the process on this machine.')),
+        REAPED_DEADLINE_MS,
+      )
+    })
+    try {
+      return await Promise.race([this.exited, late])
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  /** Resident bytes on the host, or null when it is gone. */
+  residentBytes(): number | null {
+    try {
+      const pages = Number(readFileSync(`/proc/${this.#pid}/statm`, 'utf8').split(' ')[1])
+      return Number.isFinite(pages) && this.#exit === null ? pages * 4096 : null
+    } catch {
+      return null
+    }
+  }
+
+  /** Back to normal priority, every thread (a process has none of its own on Linux). */
+  unnice(): void {
+    if (this.#exit !== null) return
+    try {
+      for (const thread of readdirSync(`/proc/${this.#pid}/task`))
+        setPriority(Number(thread), constants.priority.PRIORITY_NORMAL)
+    } catch {
+      // Ended meanwhile, or not root: then it was not niced either.
+    }
+  }
+
+  async #launcherSaysExited(): Promise<QemuExit> {
+    let exit: QemuExit
+    try {
+      const line = await this.#launcher.line('exited', NEVER)
+      exit = { code: line.code, signal: line.signal ?? null }
+    } catch {
+      // The launcher was killed itself: PDEATHSIG has taken QEMU with it.
+      exit = { code: null, signal: 'launcher died' }
+    }
+    this.#exit = exit
+    return exit
+  }
+}
+
+/** The longest delay a timer takes, 24 days. */
+const NEVER = 2 ** 31 - 1
+
+export const describeExit = (exit: QemuExit): string =>
+  exit.signal ?? (exit.code === null ? 'unknown' : `code ${exit.code}`)
+
+/** May we lower and raise priorities, and become another user? */
+export const isRoot = (): boolean => process.getuid?.() === 0
+
+function asNobody(config: MachineConfig): string[] {
+  if (!isRoot()) return []
+  const uid = FIRST_UID + (nextUid++ % 65_536)
+  // KVM's device is open to a group; under TCG the VM has no group that anyone else has.
+  const gid = config.accelerator === 'kvm' ? statSync('/dev/kvm').gid : uid
+  return ['--uid', String(uid), '--gid', String(gid)]
+}
