@@ -2,9 +2,10 @@ import { BsmError } from '../core/protocol/index.ts'
 
 /** Nobody listens on the socket: the one failure that is cured by starting the app. */
 export class AppNotRunningError extends BsmError {
+  override readonly name = 'AppNotRunningError'
   constructor(cause: unknown) {
     super('GUEST_UNREACHABLE', 'app', 'no app is running; start it with npm start (or bsm up)', {
-      nextStep: 'run `npm start` in the checkout, or `bsm up`, and try again',
+      nextStep: 'see `bsm doctor` when it does not start',
       cause,
     })
   }

@@ -1,0 +1,60 @@
+import type { ClientInfo } from '../../core/protocol/index.ts'
+import type { AddCommand } from '../cli.ts'
+import { escapeLine } from '../format/escape.ts'
+import { table } from '../format/table.ts'
+import { ago } from '../format/units.ts'
+import { UsageError } from '../usage-error.ts'
+
+const NAME = /^[A-Za-z0-9._-]{1,64}$/
+
+export const clients: AddCommand = (program, cli) => {
+  const group = program
+    .command('clients')
+    .helpCommand(false)
+    .description('the agents that may use the sandbox, one token each')
+  group
+    .command('list')
+    .description('print who has a token')
+    .option('--json', 'print them as one JSON object')
+    .addHelpText('after', '\nExample:\n  bsm clients list')
+    .action(async (options: { json?: true }) => {
+      await using control = await cli.control()
+      const list = await control.clients()
+      if (options.json) return cli.json({ clients: list })
+      if (list.length === 0) cli.say('no clients yet; `bsm clients add NAME` makes a token')
+      else for (const line of table([['name', 'since', 'last seen'], ...list.map(row)])) cli.say(line)
+    })
+  group
+    .command('add')
+    .description('make a token for a client; it is printed once and cannot be shown again')
+    .argument('<name>', 'letters, digits, dot, dash and underscore; at most 64')
+    .option('--json', 'print name and token as one JSON object')
+    .addHelpText('after', '\nExample:\n  BSM_TOKEN=$(bsm clients add my-agent)')
+    .action(async (name: string, options: { json?: true }) => {
+      if (!NAME.test(name))
+        throw new UsageError('a name has letters, digits, dot, dash and underscore; at most 64')
+      await using control = await cli.control()
+      const token = await control.addClient(name)
+      if (options.json) return cli.json({ name, token })
+      cli.say(token ?? '')
+      cli.note(`token of ${name}: keep it now, it is not shown again`)
+    })
+  group
+    .command('revoke')
+    .description("end a client's token, and whatever it has running")
+    .argument('<name>', 'as in `bsm clients list`')
+    .option('--json', 'print who is left as one JSON object')
+    .addHelpText('after', '\nExample:\n  bsm clients revoke my-agent')
+    .action(async (name: string, options: { json?: true }) => {
+      await using control = await cli.control()
+      const left = await control.revokeClient(name)
+      if (options.json) cli.json({ clients: left })
+      else cli.say(`${escapeLine(name)} is revoked`)
+    })
+}
+
+const row = (client: ClientInfo): string[] => [
+  escapeLine(client.name),
+  ago(client.created_at),
+  client.last_seen === null ? 'never' : ago(client.last_seen),
+]

@@ -1,0 +1,31 @@
+/** Milliseconds as a person reads them: `0.4 ms`, `12 ms`, `1.2 s`, `3 min 5 s`, `2 h 10 min`. */
+export function duration(ms: number): string {
+  if (ms < 1) return `${ms.toFixed(1)} ms`
+  if (ms < 1_000) return `${ms < 10 ? Number(ms.toFixed(1)) : Math.round(ms)} ms`
+  const seconds = ms / 1_000
+  if (seconds < 59.95) return `${seconds.toFixed(1)} s`
+  const whole = Math.round(seconds)
+  if (whole < 3_600) return `${Math.floor(whole / 60)} min ${whole % 60} s`
+  return `${Math.floor(whole / 3_600)} h ${Math.floor((whole % 3_600) / 60)} min`
+}
+
+/** Bytes in binary units: `512 B`, `1.5 KiB`, `60 MiB`. */
+export function bytes(count: number): string {
+  let value = count
+  for (const unit of ['B', 'KiB', 'MiB', 'GiB']) {
+    if (value < 1_024 || unit === 'GiB')
+      return `${value < 10 && unit !== 'B' ? value.toFixed(1) : Math.round(value)} ${unit}`
+    value /= 1_024
+  }
+  return `${count} B`
+}
+
+/** How long ago a timestamp of the wire was. */
+export function ago(timestamp: string, now = Date.now()): string {
+  return `${duration(Math.max(1, now - Date.parse(timestamp)))} ago`
+}
+
+/** Enough of a digest to tell it from another. */
+export function shortDigest(digest: string | null): string {
+  return digest === null ? 'none' : digest.slice(0, 'sha256:'.length + 12)
+}

@@ -1,0 +1,16 @@
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+
+/**
+ * Calls `handler` for each interrupt of the person (1 for the first, 2 for the second …) instead of dying, until
+ * disposed.
+ */
+export function onInterrupt(handler: (count: number, signal: NodeJS.Signals) => void): Disposable {
+  let count = 0
+  const listener = (signal: NodeJS.Signals) => handler((count += 1), signal)
+  for (const signal of SIGNALS) process.on(signal, listener)
+  return {
+    [Symbol.dispose]: () => {
+      for (const signal of SIGNALS) process.off(signal, listener)
+    },
+  }
+}

@@ -1,0 +1,11 @@
+import { runCli } from './run.ts'
+
+// A reader who has seen enough (`bsm … | head`) is no error; the app cancels what we leave behind.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0)
+  throw error
+})
+
+process.exitCode = await runCli(process.argv.slice(2), process)
+// Nothing should hold the process any more; a handle that does must not hold the person as well.
+setTimeout(() => process.exit(), 2_000).unref()

@@ -1,0 +1,26 @@
+import { BsmError } from '../core/protocol/index.ts'
+import { EXIT_CODE, exitCodeOf } from './exit-codes.ts'
+import { escapeLine, terminalSafeJson } from './format/escape.ts'
+import type { Io } from './io.ts'
+import { UsageError } from './usage-error.ts'
+
+/** Tells what went wrong, in the form the caller asked for, and returns the exit code. */
+export function reportError(thrown: unknown, io: Io, json: boolean): number {
+  const usage = thrown instanceof UsageError
+  const error = usage
+    ? new BsmError('BAD_REQUEST', 'app', thrown.message, { nextStep: thrown.nextStep })
+    : BsmError.from(thrown, 'app')
+  if (json) io.stdout.write(`${terminalSafeJson({ error: error.toWire() })}\n`)
+  else {
+    io.stderr.write(`bsm: ${escapeLine(error.message)} (${error.code}, ${error.layer})\n`)
+    if (error.nextStep !== undefined) io.stderr.write(`next: ${escapeLine(error.nextStep)}\n`)
+  }
+  if (io.env.BSM_DEBUG) io.stderr.write(`${stackOf(thrown)}\n`)
+  return usage ? EXIT_CODE.usage : exitCodeOf(error)
+}
+
+function stackOf(thrown: unknown): string {
+  if (!(thrown instanceof Error)) return String(thrown)
+  const cause = thrown.cause === undefined ? '' : `\ncaused by: ${stackOf(thrown.cause)}`
+  return `${thrown.stack ?? thrown.message}${cause}`
+}
