@@ -1,0 +1,3 @@
+module brainstorm-sandbox/guest
+
+go 1.19

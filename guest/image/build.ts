@@ -1,0 +1,251 @@
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
+import { join, resolve } from 'node:path'
+import { parseArgs } from 'node:util'
+import { Apt, type Log, type Package, lockedPackages } from './apt.ts'
+import { digest, fileDigest, treeDigest } from './digest.ts'
+import { makeInitrd } from './initrd.ts'
+import {
+  CMDLINE,
+  type Identity,
+  type Input,
+  type Manifest,
+  type Part,
+  type Tool,
+  imageDigest,
+} from './manifest.ts'
+import { type Recipe, guestDir, readRecipe } from './recipe.ts'
+import { makeDisk, populate } from './rootfs.ts'
+import { run } from './run.ts'
+
+const IMAGE_VERSION = '0.1.0'
+const KERNEL = 'linux-image-cloud-arm64'
+
+export type Variant = 'product' | 'test'
+
+export interface BuildOptions {
+  /** `base`, `python` or the path of a recipe file. */
+  recipe: string
+  /** The image's folder; default `out/guest/<recipe>`, with `-test` for the test variant. */
+  out?: string
+  log?: Log
+  /** `test` adds a root tool and TestPlant: never ship it. */
+  variant?: Variant
+  /** Ask apt for newer packages. */
+  update?: boolean
+  /** Build even if nothing changed. */
+  force?: boolean
+}
+
+export interface BuildResult {
+  dir: string
+  manifest: Manifest
+  rebuilt: boolean
+}
+
+/** Builds the guest image unless the one in `out` was made of the same inputs (by content, never by file time). */
+export async function buildImage(options: BuildOptions): Promise<BuildResult> {
+  const log = options.log ?? (() => undefined)
+  const variant = options.variant ?? 'product'
+  const recipe = readRecipe(options.recipe)
+  const root = resolve(guestDir, '..')
+  const dir = resolve(
+    options.out ?? join(root, 'out/guest', recipe.name + (variant === 'test' ? '-test' : '')),
+  )
+  const cache = join(root, 'out/cache/apt-arm64')
+  const apt = new Apt(cache, log)
+  const update = options.update ?? false
+
+  const kernel = await lockedPackages(cache, KERNEL, update, async () =>
+    apt.fetch([await apt.firstDependency(KERNEL)], [], true),
+  )
+  const packages = await lockedPackages(cache, [recipe.packages, recipe.exclude], update, () =>
+    apt.fetch(recipe.packages, recipe.exclude),
+  )
+  const identity = await identify(recipe, variant, [...kernel, ...packages])
+  const stamp = digest(
+    JSON.stringify({ identity, CMDLINE, digests: [...kernel, ...packages].map((p) => p.digest) }),
+  )
+  const built = readBuilt(dir, stamp)
+  if (built && options.force !== true) return { dir, manifest: built, rebuilt: false }
+
+  mkdirSync(join(dir, '..'), { recursive: true })
+  const scratch = mkdtempSync(dir + '.building-')
+  try {
+    const manifest = await build(scratch, recipe, variant, kernel, packages, identity, log)
+    writeFileSync(join(scratch, 'image/stamp'), stamp + '\n')
+    rmSync(dir, { recursive: true, force: true })
+    renameSync(join(scratch, 'image'), dir)
+    return { dir, manifest, rebuilt: true }
+  } finally {
+    rmSync(scratch, { recursive: true, force: true })
+  }
+}
+
+function readBuilt(dir: string, stamp: string): Manifest | undefined {
+  const parts = ['Image', 'initrd.img', 'rootfs.img', 'manifest.json', 'stamp']
+  if (!parts.every((part) => existsSync(join(dir, part)))) return undefined
+  if (readFileSync(join(dir, 'stamp'), 'utf8').trim() !== stamp) return undefined
+  return JSON.parse(readFileSync(join(dir, 'manifest.json'), 'utf8')) as Manifest
+}
+
+async function identify(recipe: Recipe, variant: Variant, packages: readonly Package[]): Promise<Identity> {
+  const [go, mke2fs] = await Promise.all([toolVersion('go', ['version']), mke2fsVersion()])
+  const inputs: Input[] = [
+    { name: 'guest', version: IMAGE_VERSION, digest: treeDigest(guestDir, (path) => isGuestSource(path)) },
+    {
+      name: 'image-build',
+      version: IMAGE_VERSION,
+      digest: treeDigest(
+        join(guestDir, 'image'),
+        (path) => path.endsWith('.ts') && !path.endsWith('.test.ts'),
+      ),
+    },
+    { name: `recipe:${recipe.name}`, version: variant, digest: digest(JSON.stringify(recipe)) },
+    { name: 'tool:go', version: go, digest: digest(go) },
+    { name: 'tool:mke2fs', version: mke2fs, digest: digest(mke2fs) },
+    ...packages.map(({ name, version, digest }) => ({ name: `deb:${name}`, version, digest })),
+  ]
+  return { image_version: IMAGE_VERSION, recipe: recipe.name, inputs, tools: readTools(variant) }
+}
+
+const isGuestSource = (path: string): boolean =>
+  path === 'go.mod' || (/^(cmd|internal)\/.*\.(go|s|json)$/.test(path) && !path.endsWith('_test.go'))
+
+async function toolVersion(program: string, args: string[]): Promise<string> {
+  return (await run(program, args)).trim().replace(/^go version /, '')
+}
+
+/** mke2fs prints its version on standard error. */
+async function mke2fsVersion(): Promise<string> {
+  const text = await run('sh', ['-c', 'mke2fs -V 2>&1'])
+  return /mke2fs (\S+)/.exec(text)?.[1] ?? 'unknown'
+}
+
+function readTools(variant: Variant): Tool[] {
+  const read = (name: string) =>
+    JSON.parse(readFileSync(join(guestDir, 'internal/tools', name), 'utf8')) as Tool[]
+  return [...read('tools.json'), ...(variant === 'test' ? read('tools.test.json') : [])]
+}
+
+async function build(
+  scratch: string,
+  recipe: Recipe,
+  variant: Variant,
+  kernel: readonly Package[],
+  packages: readonly Package[],
+  identity: Identity,
+  log: Log,
+): Promise<Manifest> {
+  const step = async <T>(what: string, work: () => Promise<T>): Promise<T> => {
+    const start = Date.now()
+    const result = await work()
+    log(`${what} in ${String(Date.now() - start)} ms`)
+    return result
+  }
+  const image = join(scratch, 'image')
+  for (const sub of ['image', 'tree', 'unpack', 'kernel']) mkdirSync(join(scratch, sub))
+  const image_digest = imageDigest(identity)
+
+  const init = join(scratch, 'init')
+  const [kernelTree] = await Promise.all([
+    step('kernel unpacked', async () => {
+      for (const pkg of kernel) await run('dpkg-deb', ['-x', pkg.file, join(scratch, 'kernel')])
+      return join(scratch, 'kernel')
+    }),
+    step('guest binary compiled', () => compile(init, variant)),
+    step('rootfs made', async () => {
+      await populate(join(scratch, 'tree'), recipe, packages, join(scratch, 'unpack'))
+      await makeDisk(join(scratch, 'tree'), join(image, 'rootfs.img'), recipe.size_mib)
+    }),
+  ])
+  const vmlinuz = readdirSync(join(kernelTree, 'boot')).find((name) => name.startsWith('vmlinuz-'))
+  if (vmlinuz === undefined) throw new Error('The kernel package has no boot/vmlinuz.')
+  writeFileSync(join(image, 'Image'), readFileSync(join(kernelTree, 'boot', vmlinuz)))
+  const own = JSON.stringify({ image_version: IMAGE_VERSION, image_digest })
+  writeFileSync(join(image, 'initrd.img'), makeInitrd(readFileSync(init), kernelTree, own))
+
+  const part = async (file: string): Promise<Part> => ({
+    file,
+    size: statSync(join(image, file)).size,
+    digest: await fileDigest(join(image, file)),
+  })
+  const manifest: Manifest = {
+    schema: 'bsm-image/1',
+    image_version: IMAGE_VERSION,
+    recipe: recipe.name,
+    arch: 'arm64',
+    image_digest,
+    kernel: await part('Image'),
+    initrd: await part('initrd.img'),
+    rootfs: await part('rootfs.img'),
+    cmdline: CMDLINE,
+    tools: identity.tools,
+    inputs: identity.inputs,
+  }
+  writeFileSync(join(image, 'manifest.json'), JSON.stringify(manifest, undefined, 2) + '\n')
+  return manifest
+}
+
+async function compile(out: string, variant: Variant): Promise<void> {
+  const tags = variant === 'test' ? ['-tags', 'bsmtest'] : []
+  await run(
+    'go',
+    [
+      'build',
+      ...tags,
+      '-trimpath',
+      '-buildvcs=false',
+      '-ldflags',
+      '-s -w -buildid=',
+      '-o',
+      out,
+      './cmd/bsm-guest',
+    ],
+    {
+      cwd: guestDir,
+      env: { CGO_ENABLED: '0', GOOS: 'linux', GOARCH: 'arm64', GOFLAGS: '', GOTOOLCHAIN: 'local' },
+    },
+  )
+}
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      recipe: { type: 'string', default: 'base' },
+      out: { type: 'string' },
+      variant: { type: 'string', default: 'product' },
+      update: { type: 'boolean', default: false },
+      force: { type: 'boolean', default: false },
+    },
+  })
+  if (values.variant !== 'product' && values.variant !== 'test')
+    throw new Error('--variant is product or test.')
+  const start = Date.now()
+  const log = (line: string) => process.stderr.write(`guest: ${line}\n`)
+  const result = await buildImage({
+    recipe: values.recipe,
+    variant: values.variant,
+    update: values.update,
+    force: values.force,
+    log,
+    ...(values.out === undefined ? {} : { out: values.out }),
+  })
+  log(`${result.rebuilt ? 'built' : 'nothing changed in'} ${result.dir} (${String(Date.now() - start)} ms)`)
+}
+
+if (process.argv[1] !== undefined && resolve(process.argv[1]) === import.meta.filename) {
+  main().catch((error: unknown) => {
+    process.stderr.write(`guest: ${error instanceof Error ? error.message : String(error)}\n`)
+    process.exitCode = 1
+  })
+}

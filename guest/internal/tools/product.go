@@ -1,0 +1,5 @@
+//go:build !bsmtest
+
+package tools
+
+func extraCatalog() []any { return nil }
