@@ -1,0 +1,97 @@
+import { Fragment } from 'react'
+import { visibleLine } from '../format/hostile.ts'
+import { bytes, count, milliseconds } from '../format/numbers.ts'
+import { MachineTag } from '../parts/machine-tag.tsx'
+import { Mark, type Shape, type Tone } from '../parts/mark.tsx'
+import { Empty, Panel } from '../parts/panel.tsx'
+import type { ChannelStatus } from '../protocol.ts'
+import { useStore } from '../store/index.ts'
+
+const PURPOSE: Record<ChannelStatus['port'], string> = {
+  1024: 'Dispatch',
+  1025: 'Evidence',
+  1026: 'Query',
+  1027: 'Control',
+}
+
+const LOOK: Record<ChannelStatus['state'], { word: string; shape: Shape; tone: Tone }> = {
+  open: { word: 'open', shape: 'dot', tone: 'ok' },
+  connecting: { word: 'connecting', shape: 'arc', tone: 'busy' },
+  stalled: { word: 'stalled', shape: 'alert', tone: 'warn' },
+  closed: { word: 'closed', shape: 'ring', tone: 'idle' },
+}
+
+const NONE: readonly ChannelStatus[] = []
+
+/** The four ports between helper and guest, as the helper counts them on its side. */
+export function Channels() {
+  const channels = useStore((state) => state.snapshot?.helper?.channels ?? NONE)
+  return (
+    <Panel title="Channels" aside={<MachineTag />}>
+      {channels.length === 0 ? (
+        <Empty title="No channels">They open once the guest answers.</Empty>
+      ) : (
+        <table className="channels">
+          <thead>
+            <tr>
+              <th scope="col">Channel</th>
+              <th scope="col" className="right">
+                Round trip
+              </th>
+              <th scope="col" className="right">
+                From guest
+              </th>
+              <th scope="col" className="right">
+                To guest
+              </th>
+            </tr>
+          </thead>
+          <tbody>
+            {channels.map((channel) => (
+              <Row key={channel.port} channel={channel} />
+            ))}
+          </tbody>
+        </table>
+      )}
+    </Panel>
+  )
+}
+
+function Row({ channel }: { channel: ChannelStatus }) {
+  const look = LOOK[channel.state]
+  return (
+    <Fragment>
+      <tr className={`channel ${channel.state}`}>
+        <th scope="row">
+          <span className="inline-mark strong">
+            <Mark shape={look.shape} tone={look.tone} size={13} />
+            {PURPOSE[channel.port]}
+          </span>
+          <span className="under">
+            {channel.port} · {look.word}
+            {channel.reconnects > 0 && `, ${count(channel.reconnects)} redials`}
+          </span>
+        </th>
+        <td className="right num">{milliseconds(channel.rtt_ms)}</td>
+        <Traffic bytes={channel.bytes_in} frames={channel.frames_in} />
+        <Traffic bytes={channel.bytes_out} frames={channel.frames_out} />
+      </tr>
+      {channel.last_error !== null && (
+        <tr className="channel-error">
+          <td colSpan={4}>Last error: {visibleLine(channel.last_error)}</td>
+        </tr>
+      )}
+    </Fragment>
+  )
+}
+
+function Traffic(props: { bytes: number; frames: number }) {
+  return (
+    <td className="right num">
+      {bytes(props.bytes)}
+      <span className="under">
+        {count(props.frames)} {props.frames === 1 ? 'frame' : 'frames'}
+      </span>
+    </td>
+  )
+}

@@ -1,0 +1,2 @@
+export { Dispatches } from './dispatches.tsx'
+export { EvidenceLine } from './evidence-line.tsx'

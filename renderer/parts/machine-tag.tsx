@@ -1,0 +1,20 @@
+import type { Accelerator, Backend } from '../protocol.ts'
+import { useStore } from '../store/index.ts'
+
+const BACKENDS: Record<Backend, string> = { vz: 'Virtualization.framework', qemu: 'QEMU' }
+const ACCELERATORS: Record<Accelerator, string> = { vz: 'hardware', kvm: 'KVM', tcg: 'TCG, emulated' }
+
+export const machineWords = (backend: Backend, accelerator: Accelerator): string =>
+  `${BACKENDS[backend]} · ${ACCELERATORS[accelerator]}`
+
+/** On what the times beside it were measured: an emulated figure must never pass for a Mac's. */
+export function MachineTag() {
+  const backend = useStore((state) => state.snapshot?.helper?.backend)
+  const accelerator = useStore((state) => state.snapshot?.helper?.accelerator)
+  if (backend === undefined || accelerator === undefined) return null
+  return (
+    <span className="tag" title="Times here were measured on this">
+      {machineWords(backend, accelerator)}
+    </span>
+  )
+}

@@ -1,0 +1,1 @@
+export { Resets } from './resets.tsx'

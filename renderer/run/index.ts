@@ -1,0 +1,1 @@
+export { RunTool } from './run-tool.tsx'

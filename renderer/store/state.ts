@@ -1,0 +1,88 @@
+import type { Call, Connection, Output } from '../bridge/index.ts'
+import type { AgentExecResponse, AppSnapshot, EvidenceVerdict, WireError } from '../protocol.ts'
+import { EMPTY_OUTPUT, appendOutput, type LiveOutput } from './live-output.ts'
+import { share } from './share.ts'
+
+/** What a person started and has not been answered yet. */
+export type PendingAction = Exclude<Call['action'], 'run' | 'verify_evidence'>
+
+export type EvidenceCheck =
+  { kind: 'checking' } | { kind: 'checked'; verdict: EvidenceVerdict } | { kind: 'failed'; error: WireError }
+
+export type Run =
+  | { kind: 'idle' }
+  | { kind: 'running'; commandId: string; tool: string }
+  | { kind: 'done'; commandId: string; tool: string; response: AgentExecResponse }
+  | { kind: 'failed'; tool: string; error: WireError }
+
+export type State = {
+  connection: Connection
+  snapshot: AppSnapshot | null
+  outputs: Readonly<Record<string, LiveOutput>>
+  pending: ReadonlySet<PendingAction>
+  /** The last action that failed, until it is put away. */
+  failure: { action: PendingAction; error: WireError } | null
+  evidence: Readonly<Record<string, EvidenceCheck>>
+  run: Run
+}
+
+export const INITIAL: State = {
+  connection: { kind: 'connecting' },
+  snapshot: null,
+  outputs: {},
+  pending: new Set(),
+  failure: null,
+  evidence: {},
+  run: { kind: 'idle' },
+}
+
+export type Change =
+  | { type: 'connection'; connection: Connection }
+  /** What was pushed since the last frame: the newest snapshot, and all output in order. */
+  | { type: 'pushed'; snapshot: AppSnapshot | null; outputs: readonly Output[] }
+  | { type: 'asked'; action: PendingAction }
+  | { type: 'answered'; action: PendingAction; error: WireError | null }
+  | { type: 'failure_dismissed' }
+  | { type: 'evidence'; commandId: string; check: EvidenceCheck }
+  | { type: 'run'; run: Run }
+
+/** Commands whose live output is held at once. */
+const OUTPUTS_KEPT = 8
+
+/** The store's one rule of change; everything that happens to the page is a {@link Change}. */
+export function reduce(state: State, change: Change): State {
+  switch (change.type) {
+    case 'connection':
+      return { ...state, connection: change.connection }
+    case 'pushed': {
+      const snapshot = change.snapshot === null ? state.snapshot : share(state.snapshot, change.snapshot)
+      return { ...state, snapshot, outputs: withOutputs(state.outputs, change.outputs) }
+    }
+    case 'asked':
+      return { ...state, pending: new Set([...state.pending, change.action]), failure: null }
+    case 'answered': {
+      const pending = new Set([...state.pending].filter((action) => action !== change.action))
+      const failure = change.error === null ? state.failure : { action: change.action, error: change.error }
+      return { ...state, pending, failure }
+    }
+    case 'failure_dismissed':
+      return { ...state, failure: null }
+    case 'evidence':
+      return { ...state, evidence: { ...state.evidence, [change.commandId]: change.check } }
+    case 'run':
+      return { ...state, run: change.run }
+  }
+}
+
+function withOutputs(outputs: State['outputs'], chunks: readonly Output[]): State['outputs'] {
+  if (chunks.length === 0) return outputs
+  const next = { ...outputs }
+  for (const chunk of chunks) {
+    const live = next[chunk.command_id] ?? EMPTY_OUTPUT
+    // Put in again at the end: the order of keys is the order of last use.
+    delete next[chunk.command_id]
+    next[chunk.command_id] = appendOutput(live, chunk)
+  }
+  for (const id of Object.keys(next).slice(0, -OUTPUTS_KEPT)) delete next[id]
+  return next
+}

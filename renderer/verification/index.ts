@@ -1,0 +1,2 @@
+export { Divergence } from './divergence.tsx'
+export { LastVerification, Proof } from './last-verification.tsx'
