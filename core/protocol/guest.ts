@@ -171,6 +171,8 @@ export const GuestErrorMessage = z.strictObject({
   code: z.string(),
   message: z.string(),
   refused: z.string().optional(),
+  /** Of a refused ToolDispatch, where it could be read. */
+  command_id: z.string().optional(),
 })
 export type GuestErrorMessage = z.infer<typeof GuestErrorMessage>
 
