@@ -30,17 +30,20 @@ describe('connecting', () => {
   })
 
   it('reports a refused token as the app worded it', async () => {
-    await using server = await ScriptedServer.start((request, say, socket) => {
-      const error = { code: 'UNAUTHORIZED', message: 'this token is not known', next_step: 'ask for one' }
-      say({ kind: 'error_response', request_id: request.request_id, error })
-      socket.end()
-    }, 'scripted')
+    await using server = await ScriptedServer.start(
+      (request, say, socket) => {
+        const error = { code: 'UNAUTHORIZED', message: 'this token is not known', next_step: 'ask for one' }
+        say({ kind: 'error_response', request_id: request.request_id, error })
+        socket.end()
+      },
+      { hello: 'scripted' },
+    )
     const error = await errorOf(connect(server))
     expect(error).toMatchObject({ code: 'UNAUTHORIZED', layer: 'app', nextStep: 'ask for one' })
   })
 
   it('does not wait for ever for an answer to hello', async () => {
-    await using server = await ScriptedServer.start(never, 'scripted')
+    await using server = await ScriptedServer.start(never, { hello: 'scripted' })
     expect(await errorOf(connect(server, 50))).toMatchObject({ code: 'TIMEOUT' })
   })
 })

@@ -8,8 +8,12 @@ export type Asked = { kind: string; request_id: string; [field: string]: unknown
 /** What a test wants said: objects are sent as lines, strings as they are. */
 export type Script = (request: Asked, say: (line: object | string) => void, socket: Socket) => void
 
-/** `scripted`: the script sees `hello` too. */
-type Hello = 'answered' | 'scripted'
+type Options = {
+  /** `scripted`: the script sees `hello` too. */
+  hello?: 'answered' | 'scripted'
+  /** File name of the socket. */
+  socket?: string
+}
 
 /**
  * A real Unix socket whose answers a test writes down, for what an app in good health never does: silence,
@@ -19,12 +23,12 @@ export class ScriptedServer {
   readonly requests: Asked[] = []
   readonly #server: Server
   readonly #sockets = new Set<Socket>()
-  readonly #folder: string
+  readonly folder: string
   readonly socketPath: string
 
-  private constructor(folder: string, script: Script, hello: Hello) {
-    this.#folder = folder
-    this.socketPath = join(folder, 's')
+  private constructor(folder: string, script: Script, { hello, socket }: Required<Options>) {
+    this.folder = folder
+    this.socketPath = join(folder, socket)
     this.#server = createServer((socket) => {
       this.#sockets.add(socket)
       socket.on('error', () => undefined)
@@ -44,8 +48,11 @@ export class ScriptedServer {
     })
   }
 
-  static async start(script: Script, hello: Hello = 'answered'): Promise<ScriptedServer> {
-    const server = new ScriptedServer(await mkdtemp(join(tmpdir(), 'bsm-client-')), script, hello)
+  static async start(
+    script: Script,
+    { hello = 'answered', socket = 'agent.sock' }: Options = {},
+  ): Promise<ScriptedServer> {
+    const server = new ScriptedServer(await mkdtemp(join(tmpdir(), 'bsm-client-')), script, { hello, socket })
     await new Promise<void>((resolve) => server.#server.listen(server.socketPath, resolve))
     return server
   }
@@ -58,7 +65,7 @@ export class ScriptedServer {
   async [Symbol.asyncDispose](): Promise<void> {
     this.hangUp()
     await new Promise((resolve) => this.#server.close(resolve))
-    await rm(this.#folder, { recursive: true, force: true })
+    await rm(this.folder, { recursive: true, force: true })
   }
 }
 

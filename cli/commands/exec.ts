@@ -73,13 +73,13 @@ async function runExec(cli: Cli, tool: string, words: string[], options: Options
   await using control = await cli.control()
   const params = given ?? (await paramsOf(control, tool, words))
 
-  const { fileIn = [], fileOut = [], env = {} } = options
+  const { fileIn = [], fileOut = [] } = options
   const live = options.json ? null : new LiveOutput(cli.io, options.raw ?? false)
   const response = await dispatch(cli, control, tool, params, {
     deadlineMs: options.deadlineMs,
     filesIn: await readFilesIn(fileIn),
     filesOut: fileOut.map((pair) => pair.guest),
-    env,
+    ...(options.env === undefined ? {} : { env: options.env }),
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     ...(options.stdin === undefined ? {} : { stdin: await readStdin(cli, options.stdin) }),
     ...(live === null ? {} : { onOutput: (output) => live.push(output) }),

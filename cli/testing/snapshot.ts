@@ -1,0 +1,112 @@
+import type { AppSnapshot, ResetReport } from '../../core/protocol/index.ts'
+
+const DIGEST = `sha256:${'ab'.repeat(32)}` as const
+const TS = '2026-01-02T03:04:05.000Z'
+
+export const report = (fields: Partial<ResetReport> = {}): ResetReport => ({
+  reset_at: TS,
+  golden_hash: DIGEST,
+  verification_passed: true,
+  reset_path: 'fast_snapshot',
+  phases: [
+    { name: 'load', ms: 120, ahead: true },
+    { name: 'verify', ms: 4.2, ahead: false },
+  ],
+  total_ms: 12.34,
+  wipe: {
+    old: { id: 'qemu:100', exit: 'killed' },
+    new: { id: 'qemu:101' },
+    epoch: 7,
+    nonce_match: true,
+    dispatches: 0,
+    overlay_bytes: 4096,
+  },
+  failed: [],
+  fs_hash: DIGEST,
+  fs_hash_baseline: DIGEST,
+  fs_hash_match: true,
+  open_fd_count: 20,
+  open_fd_count_baseline: 20,
+  vmm_api_state: 'running',
+  expected_vmm_api_state: 'running',
+  divergence_action: 'none',
+  ...fields,
+})
+
+/** An app in good health. */
+export const snapshot = (fields: Partial<AppSnapshot> = {}): AppSnapshot => ({
+  version: '0.1.0',
+  state: 'ready',
+  message: 'ready for a dispatch',
+  since: TS,
+  error: null,
+  degraded: null,
+  helper: {
+    state: 'ready',
+    backend: 'qemu',
+    accelerator: 'tcg',
+    vmm_api_state: 'running',
+    boot_path: 'fast_snapshot',
+    boot_ms: 412,
+    booted_at: TS,
+    cpus: 1,
+    memory_mib: 512,
+    vm_id: 'qemu:101',
+    host_rss_bytes: 115_343_360,
+    epoch: 7,
+    image: { image_digest: DIGEST, image_version: '0.1.0', recipe: 'base', rootfs_digest: DIGEST },
+    guest: null,
+    channels: [
+      {
+        port: 1024,
+        state: 'open',
+        rtt_ms: 0.8,
+        bytes_in: 2048,
+        bytes_out: 100,
+        frames_in: 3,
+        frames_out: 2,
+        reconnects: 1,
+        last_error: 'cut\u001b[2J off',
+      },
+    ],
+    last_reset: report(),
+    golden: { golden_hash: DIGEST, created_at: TS, bytes: 62_914_560 },
+    standby: { state: 'ready', prepare_ms: 350, since: TS },
+    exec: null,
+  },
+  resets: [report()],
+  dispatches: [
+    {
+      command_id: '7f3b3f0e-55f4-4b51-8f0b-0d5f8f3c8a11',
+      tool: 'echo',
+      client: 'agent\u202e',
+      queued_at: TS,
+      state: 'done',
+      exit_code: 0,
+      duration_ms: 31,
+      truncated: null,
+      evidence_hash: DIGEST,
+      stdout_head: '',
+      stderr_head: '',
+      encoding: null,
+      reset_passed: true,
+      error: null,
+    },
+  ],
+  queue_length: 0,
+  tools: [
+    {
+      name: 'sh',
+      description: 'a shell command',
+      params_schema: { type: 'object', required: ['command'], properties: { command: { type: 'string' } } },
+    },
+    {
+      name: 'fs.write',
+      description: 'write a file',
+      params_schema: { type: 'object', required: ['path', 'text'], properties: { path: { type: 'string' } } },
+    },
+  ],
+  helper_restarts: 0,
+  last_crash: null,
+  ...fields,
+})
