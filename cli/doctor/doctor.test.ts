@@ -1,0 +1,171 @@
+import { createHash } from 'node:crypto'
+import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { snapshot } from '../testing/snapshot.ts'
+import type { Check, Machine } from './check.ts'
+import { accelerator } from './checks/accelerator.ts'
+import { app } from './checks/app.ts'
+import { bundles } from './checks/bundles.ts'
+import { development } from './checks/development.ts'
+import { guestImage } from './checks/guest-image.ts'
+import { node } from './checks/node.ts'
+import { qemu } from './checks/qemu.ts'
+import { socketPath } from './checks/socket-path.ts'
+import { stateDir } from './checks/state-dir.ts'
+import { CHECKS } from './index.ts'
+import { runChecks } from './run-checks.ts'
+
+let folder: string
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'bsm-doctor-'))
+})
+afterEach(() => rm(folder, { recursive: true, force: true }))
+
+/** A machine on which everything is as it should be, but for what a test changes. */
+const machine = (changes: Partial<Machine> = {}): Machine => ({
+  root: folder,
+  env: { HOME: folder, BSM_STATE_DIR: join(folder, 'state') },
+  platform: 'linux',
+  arch: 'x64',
+  nodeVersion: '20.19.0',
+  run: () => Promise.resolve(''),
+  app: () => Promise.resolve(null),
+  ...changes,
+})
+const status = async (check: Check, changes: Partial<Machine> = {}) =>
+  (await check.run(machine(changes))).status
+const missing = () => Promise.reject(new Error('ENOENT'))
+
+describe('the doctor', () => {
+  it('has checks with different ids', () => {
+    expect(new Set(CHECKS.map((check) => check.id)).size).toBe(CHECKS.length)
+  })
+
+  it('lets no check break another', async () => {
+    const throwing: Check = {
+      id: 'throws',
+      title: 'throws',
+      run: () => {
+        throw new Error('broken')
+      },
+    }
+    const hanging: Check = { id: 'hangs', title: 'hangs', run: () => new Promise(() => undefined) }
+    const results = await runChecks([throwing, hanging, node], machine(), 50)
+    expect(results.map((result) => [result.id, result.status])).toEqual([
+      ['throws', 'fail'],
+      ['hangs', 'fail'],
+      ['node', 'ok'],
+    ])
+    expect(results[0]?.message).toContain('broken')
+    expect(results[1]?.message).toContain('no answer within 50 ms')
+  })
+
+  it('has a remedy for everything that fails on an empty machine', async () => {
+    const results = await runChecks(CHECKS, machine({ nodeVersion: '18.0.0', run: missing }))
+    const failed = results.filter((result) => result.status === 'fail')
+    expect(failed.map((result) => result.id)).toEqual(['node', 'qemu', 'bundles', 'guest-image'])
+    for (const result of failed) expect(result.remedy).toBeTruthy()
+  })
+})
+
+describe('its checks', () => {
+  it.each([
+    ['20.18.3', 'fail'],
+    ['20.19.0', 'ok'],
+    ['22.0.0', 'ok'],
+  ])('judge Node %s: %s', async (nodeVersion, verdict) => {
+    expect(await status(node, { nodeVersion })).toBe(verdict)
+  })
+
+  it.each([
+    ['QEMU emulator version 7.2.22 (Debian 1:7.2)', 'ok'],
+    ['QEMU emulator version 6.2.0', 'fail'],
+    ['something else', 'warn'],
+  ])('judge %j: %s', async (text, verdict) => {
+    expect(await status(qemu, { run: () => Promise.resolve(text) })).toBe(verdict)
+  })
+
+  it('name the emulation on a host of another architecture', async () => {
+    const finding = await accelerator.run(machine())
+    expect(finding).toMatchObject({ status: 'warn' })
+    expect(finding.message).toContain('TCG')
+  })
+
+  it('want Apple silicon on a Mac', async () => {
+    expect(await status(accelerator, { platform: 'darwin', arch: 'arm64' })).toBe('ok')
+    expect(await status(accelerator, { platform: 'darwin', arch: 'x64' })).toBe('fail')
+  })
+
+  it('name the program that is not built', async () => {
+    await mkdir(join(folder, 'dist/ui'), { recursive: true })
+    for (const file of ['bsm.mjs', 'bsm-qemu-helper.mjs', 'bsm-launcher', 'ui/index.html'])
+      await writeFile(join(folder, 'dist', file), '', { mode: 0o755 })
+    expect(await status(bundles)).toBe('ok')
+    await rm(join(folder, 'dist/bsm-launcher'))
+    expect((await bundles.run(machine())).message).toBe('not built: dist/bsm-launcher')
+  })
+
+  it('compare every file of the guest image with its manifest', async () => {
+    const image = join(folder, 'out/guest/base')
+    await mkdir(image, { recursive: true })
+    const entry = async (file: string) => {
+      await writeFile(join(image, file), file)
+      return { file, size: file.length, digest: `sha256:${createHash('sha256').update(file).digest('hex')}` }
+    }
+    const manifest = {
+      schema: 'bsm-image/1',
+      image_version: '0.1.0',
+      recipe: 'base',
+      arch: 'arm64',
+      image_digest: `sha256:${'0'.repeat(64)}`,
+      kernel: await entry('Image'),
+      initrd: await entry('initrd.img'),
+      rootfs: await entry('rootfs.img'),
+      cmdline: '',
+      tools: [],
+      inputs: [],
+    }
+    await writeFile(join(image, 'manifest.json'), JSON.stringify(manifest))
+    expect(await status(guestImage)).toBe('ok')
+    await writeFile(join(image, 'rootfs.img'), 'changed')
+    expect(await guestImage.run(machine())).toMatchObject({
+      status: 'fail',
+      message: 'rootfs.img is not the file of the manifest',
+    })
+    await writeFile(join(image, 'manifest.json'), '{')
+    expect(await status(guestImage)).toBe('fail')
+  })
+
+  it('see a state directory that is open to others', async () => {
+    const path = join(folder, 'state')
+    await mkdir(path, { mode: 0o700 })
+    expect(await status(stateDir)).not.toBe('fail')
+    await chmod(path, 0o755)
+    expect(await stateDir.run(machine())).toMatchObject({ status: 'fail', remedy: `chmod 700 '${path}'` })
+  })
+
+  it('see a state directory whose sockets would have too long a path', async () => {
+    expect(await status(socketPath)).toBe('ok')
+    const env = { BSM_STATE_DIR: `/${'x'.repeat(100)}` }
+    expect(await status(socketPath, { env })).toBe('fail')
+  })
+
+  it.each([
+    ['nothing', null, 'warn'],
+    ['a ready app', snapshot(), 'ok'],
+    ['a degraded app', snapshot({ state: 'degraded' }), 'fail'],
+    ['a failed app', snapshot({ state: 'failed' }), 'fail'],
+  ])('judge %s', async (_what, running, verdict) => {
+    expect(await status(app, { app: () => Promise.resolve(running) })).toBe(verdict)
+  })
+
+  it('name the packages that development lacks', async () => {
+    const run: Machine['run'] = (program) => (program === 'go' ? missing() : Promise.resolve(''))
+    expect(await development.run(machine({ run }))).toMatchObject({
+      status: 'warn',
+      remedy: 'apt-get install -y --no-install-recommends golang-go',
+    })
+  })
+})
