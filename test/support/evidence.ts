@@ -1,0 +1,20 @@
+import { createHash } from 'node:crypto'
+
+/**
+ * The evidence hash of a chain, computed from wire-protocol §3 alone: were it computed by the
+ * product's own functions, a mistake in them would agree with itself.
+ */
+export function recomputeHash(commandId: string, chunks: Buffer[]): string {
+  let previous = Buffer.alloc(32)
+  for (const [at, chunk] of chunks.entries()) {
+    const seq = Buffer.alloc(8)
+    seq.writeBigUInt64BE(BigInt(at + 1))
+    const size = Buffer.alloc(4)
+    size.writeUInt32BE(chunk.length)
+    const message = ['brainstorm-evidence-chunk-v1\0', commandId].map((text) => Buffer.from(text, 'utf8'))
+    previous = createHash('sha256')
+      .update(Buffer.concat([...message, seq, size, chunk, previous]))
+      .digest()
+  }
+  return `sha256:${previous.toString('hex')}`
+}
