@@ -27,12 +27,13 @@ export class EvidenceStore {
   }
 
   pathOf(commandId: string): string {
-    return join(this.#directory, `${commandId.toLowerCase()}.ndjson`)
+    return join(this.#directory, `${commandId}.ndjson`)
   }
 
   /** Whether a chain of this command is kept: its id must not be used again. */
   has(commandId: string): boolean {
-    return this.#commands.includes(commandId.toLowerCase())
+    const id = commandId.toLowerCase()
+    return this.#commands.some((kept) => kept.toLowerCase() === id)
   }
 
   /** Learns which chains there are; files with other names are left alone. */
@@ -42,7 +43,7 @@ export class EvidenceStore {
       const id = CHAIN_NAME.exec(name)?.[1]
       if (id === undefined) continue
       const { mtimeMs } = await stat(join(this.#directory, name))
-      found.push({ id: id.toLowerCase(), at: mtimeMs })
+      found.push({ id, at: mtimeMs })
     }
     this.#commands = found.sort((a, b) => a.at - b.at).map(({ id }) => id)
     await this.#prune()
@@ -50,7 +51,7 @@ export class EvidenceStore {
 
   /** A chain was written; the oldest beyond the limit go. */
   async added(commandId: string): Promise<void> {
-    if (!this.has(commandId)) this.#commands.push(commandId.toLowerCase())
+    if (!this.has(commandId)) this.#commands.push(commandId)
     await this.#prune()
   }
 

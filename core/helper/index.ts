@@ -1,0 +1,5 @@
+export { helperEnvironment } from './environment.ts'
+export { HelperIdentityFile } from './leftover.ts'
+export type { StopLadder } from './process.ts'
+export type { RestartLimits } from './restart-budget.ts'
+export { HelperSupervisor, type SupervisorState } from './supervisor.ts'

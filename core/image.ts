@@ -1,0 +1,47 @@
+import { join } from 'node:path'
+import { fileError, readSmallFile } from './files.ts'
+import { BsmError, ImageManifest } from './protocol/index.ts'
+
+/** A guest image as the app boots it. */
+export interface GuestImage {
+  readonly manifest: ImageManifest
+  readonly kernel: string
+  readonly initrd: string
+  readonly rootfs: string
+}
+
+const MAX_MANIFEST_BYTES = 1024 * 1024
+
+/** Reads `imageDir/recipe/manifest.json`. The files it names are checked by the helper before every boot. */
+export function loadImage(imageDir: string, recipe: string): GuestImage {
+  const directory = join(imageDir, recipe)
+  const path = join(directory, 'manifest.json')
+  let text: string | null
+  try {
+    text = readSmallFile(path, MAX_MANIFEST_BYTES)
+  } catch (error) {
+    throw fileError(error, `read ${path}`)
+  }
+  if (text === null)
+    throw new BsmError('BOOT_CONFIG_INVALID', 'app', `There is no guest image "${recipe}" in ${imageDir}.`, {
+      nextStep: `Build it: npm run guest${recipe === 'base' ? '' : ` -- ${recipe}`}.`,
+    })
+  const manifest = parse(text, path)
+  return {
+    manifest,
+    kernel: join(directory, manifest.kernel.file),
+    initrd: join(directory, manifest.initrd.file),
+    rootfs: join(directory, manifest.rootfs.file),
+  }
+}
+
+function parse(text: string, path: string): ImageManifest {
+  try {
+    return ImageManifest.parse(JSON.parse(text))
+  } catch (error) {
+    throw new BsmError('IMAGE_MISMATCH', 'app', `${path} is not an image manifest.`, {
+      nextStep: 'Build the image again: npm run guest.',
+      cause: error,
+    })
+  }
+}

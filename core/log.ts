@@ -1,0 +1,88 @@
+import { closeSync, constants, fstatSync, openSync, renameSync, writeSync } from 'node:fs'
+import { join } from 'node:path'
+import pino, { type Logger } from 'pino'
+import { removeFile } from './files.ts'
+
+export type { Logger } from 'pino'
+
+export interface LogOptions {
+  /** `stateDir/logs`; nothing is kept without it. */
+  readonly directory?: string
+  /** Where people read; nothing is shown without it. */
+  readonly people?: { write(text: string): unknown }
+}
+
+const MAX_BYTES = 2 * 1024 * 1024
+const KEPT_FILES = 3
+
+export function createLogger({ directory, people }: LogOptions): Logger {
+  const streams: pino.StreamEntry[] = []
+  if (directory !== undefined) streams.push({ level: 'debug', stream: new RotatingFile(directory, 'app') })
+  if (people !== undefined)
+    streams.push({ level: 'info', stream: { write: (line: string) => void people.write(forPeople(line)) } })
+  const options: pino.LoggerOptions = {
+    level: streams.length === 0 ? 'silent' : 'debug',
+    base: null,
+    timestamp: pino.stdTimeFunctions.isoTime,
+  }
+  return pino(options, pino.multistream(streams))
+}
+
+/** `app.log`, and up to three older ones: at most 8 MiB however long the app runs. */
+class RotatingFile {
+  readonly #path: string
+  #fd: number
+  #size: number
+
+  constructor(directory: string, name: string) {
+    this.#path = join(directory, `${name}.log`)
+    this.#fd = openAppend(this.#path)
+    this.#size = fstatSync(this.#fd).size
+  }
+
+  /** A log that cannot be written must not stop what it tells about. */
+  write(line: string): void {
+    try {
+      if (this.#size > MAX_BYTES) this.#rotate()
+      this.#size += writeSync(this.#fd, line)
+    } catch {
+      // Nowhere left to say so.
+    }
+  }
+
+  #rotate(): void {
+    removeFile(`${this.#path}.${KEPT_FILES}`)
+    for (let n = KEPT_FILES - 1; n >= 1; n -= 1) renameIfThere(`${this.#path}.${n}`, `${this.#path}.${n + 1}`)
+    renameIfThere(this.#path, `${this.#path}.1`)
+    const old = this.#fd
+    this.#fd = openAppend(this.#path)
+    this.#size = 0
+    closeSync(old)
+  }
+}
+
+const openAppend = (path: string): number =>
+  openSync(path, constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW, 0o600)
+
+function renameIfThere(from: string, to: string): void {
+  try {
+    renameSync(from, to)
+  } catch {
+    // Not there yet.
+  }
+}
+
+/** One line for a terminal. Guest text may be in it, so whatever a terminal would obey is escaped. */
+function forPeople(line: string): string {
+  const { time, level, msg } = JSON.parse(line) as { time: string; level: number; msg?: string }
+  const name = pino.levels.labels[level] ?? 'info'
+  const said = level >= 40 ? `${name}: ${msg ?? ''}` : (msg ?? '')
+  return `${time.slice(11, 19)} ${escapeControl(said)}\n`
+}
+
+/** C0, C1, and the marks that turn the direction of text. */
+export const escapeControl = (text: string): string =>
+  text.replace(
+    /[\p{Cc}\p{Bidi_Control}]/gu,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )

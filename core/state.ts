@@ -1,0 +1,165 @@
+import type { Clock } from './clock.ts'
+import type { SupervisorState } from './helper/index.ts'
+import type {
+  AppSnapshot,
+  AppState,
+  Degraded,
+  DispatchRecord,
+  HelperStatus,
+  ResetReport,
+  WireError,
+} from './protocol/index.ts'
+
+/** Newest entries kept in a snapshot. */
+const LIST_LENGTH = 50
+/** Subscribers hear at most 20 snapshots a second. */
+const NOTIFY_EVERY_MS = 50
+
+export type Activity =
+  | { readonly kind: 'idle' }
+  | { readonly kind: 'dispatching'; readonly tool: string; readonly client: string }
+  | { readonly kind: 'resetting'; readonly why: string }
+
+export interface Circumstances {
+  readonly ending: boolean
+  readonly degraded: Degraded | null
+  readonly supervisor: SupervisorState
+  readonly activity: Activity
+}
+
+export interface Standing {
+  readonly state: AppState
+  readonly message: string
+  readonly error: WireError | null
+}
+
+/** The one place that decides what state the app is in; tray, window, CLI and MCP show it and derive nothing. */
+export function standing({ ending, degraded, supervisor, activity }: Circumstances): Standing {
+  const is = (state: AppState, message: string, error: WireError | null = null): Standing => ({
+    state,
+    message,
+    error,
+  })
+  if (ending) return is('stopping', 'Stopping.')
+  if (degraded !== null) return is('degraded', `Dispatches are refused: ${degraded.message}`)
+  switch (supervisor.kind) {
+    case 'stopped':
+      return is('stopped', 'The VM is not running.')
+    case 'starting':
+      return is('starting', 'Starting the VM.')
+    case 'restarting':
+      return is('starting', `${supervisor.why.message} Starting a new one.`)
+    case 'stopping':
+      return is('stopping', 'Stopping the VM.')
+    case 'failed':
+      return is('failed', supervisor.error.message, supervisor.error.toWire())
+    case 'ready':
+      return working(activity, is)
+  }
+}
+
+function working(activity: Activity, is: (state: AppState, message: string) => Standing): Standing {
+  switch (activity.kind) {
+    case 'idle':
+      return is('ready', 'Ready for a dispatch.')
+    case 'dispatching':
+      return is('dispatching', `Running ${activity.tool} for ${activity.client}.`)
+    case 'resetting':
+      return is('resetting', activity.why)
+  }
+}
+
+/** Holds the snapshot: replaced whole, never changed, told to subscribers at a bounded rate. */
+export class StateStore {
+  readonly #clock: Clock
+  readonly #subscribers = new Set<(snapshot: AppSnapshot) => void>()
+  #snapshot: AppSnapshot
+  #timer: NodeJS.Timeout | undefined
+  #lastNotified = -Infinity
+
+  constructor(version: string, clock: Clock) {
+    this.#clock = clock
+    this.#snapshot = deepFreeze<AppSnapshot>({
+      version,
+      state: 'stopped',
+      message: 'The VM is not running.',
+      since: clock.now().toISOString(),
+      error: null,
+      degraded: null,
+      helper: null,
+      resets: [],
+      dispatches: [],
+      queue_length: 0,
+      tools: [],
+      helper_restarts: 0,
+      last_crash: null,
+    })
+  }
+
+  get snapshot(): AppSnapshot {
+    return this.#snapshot
+  }
+
+  update(patch: Partial<AppSnapshot>): void {
+    const since =
+      patch.state === undefined || patch.state === this.#snapshot.state
+        ? this.#snapshot.since
+        : this.#clock.now().toISOString()
+    this.#snapshot = deepFreeze({ ...this.#snapshot, ...patch, since })
+    this.#schedule()
+  }
+
+  updateHelper(patch: (status: HelperStatus) => HelperStatus): void {
+    const { helper } = this.#snapshot
+    if (helper !== null) this.update({ helper: patch(helper) })
+  }
+
+  recordReset(report: ResetReport): void {
+    this.update({ resets: [report, ...this.#snapshot.resets].slice(0, LIST_LENGTH) })
+  }
+
+  recordDispatch(record: DispatchRecord): void {
+    this.update({ dispatches: [record, ...this.#snapshot.dispatches].slice(0, LIST_LENGTH) })
+  }
+
+  updateDispatch(commandId: string, patch: Partial<DispatchRecord>): void {
+    this.update({
+      dispatches: this.#snapshot.dispatches.map((record) =>
+        record.command_id === commandId ? { ...record, ...patch } : record,
+      ),
+    })
+  }
+
+  /** Hears every state that lasts; states passed through within 50 ms may be skipped. */
+  subscribe(subscriber: (snapshot: AppSnapshot) => void): () => void {
+    this.#subscribers.add(subscriber)
+    return () => this.#subscribers.delete(subscriber)
+  }
+
+  /** Tells subscribers at once what they have not heard yet, and nothing afterwards. */
+  close(): void {
+    if (this.#timer !== undefined) this.#notify()
+    this.#subscribers.clear()
+  }
+
+  #schedule(): void {
+    if (this.#timer !== undefined || this.#subscribers.size === 0) return
+    const wait = Math.max(0, this.#lastNotified + NOTIFY_EVERY_MS - this.#clock.monotonic())
+    this.#timer = setTimeout(() => this.#notify(), wait)
+  }
+
+  #notify(): void {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    this.#lastNotified = this.#clock.monotonic()
+    for (const subscriber of [...this.#subscribers]) subscriber(this.#snapshot)
+  }
+}
+
+/** Freezes what is not frozen yet: most of a new snapshot is shared with the one before. */
+function deepFreeze<T>(value: T): T {
+  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value
+  Object.freeze(value)
+  for (const part of Object.values(value)) deepFreeze(part)
+  return value
+}
