@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
+	"unsafe"
 
 	"brainstorm-sandbox/guest/internal/vsock"
 )
@@ -70,8 +72,11 @@ type port struct {
 	raw    syscall.RawConn
 	parser Parser
 
-	mu   sync.Mutex
-	live *link
+	mu      sync.Mutex
+	live    *link
+	reads   uint64 // how often bytes arrived
+	hungUp  bool   // the parser is to be reset before the next bytes
+	waiting bool   // confirmHangup is about to look
 }
 
 // link is the one live connection between the host and the dispatcher.
@@ -98,6 +103,13 @@ func (p *port) serve() error {
 		if err != nil {
 			return err
 		}
+		p.mu.Lock()
+		p.reads++
+		if p.hungUp {
+			p.hungUp = false
+			p.parser.Reset()
+		}
+		p.mu.Unlock()
 		if err := p.parser.Feed(buf[:n], p.handle); err != nil {
 			p.drop(nil)
 		}
@@ -113,8 +125,7 @@ func (p *port) read(buf []byte) (n int, err error) {
 			case err == syscall.EAGAIN:
 				return false
 			case err == nil && n == 0:
-				p.parser.Reset()
-				p.drop(nil)
+				p.suspectHangup()
 				return false
 			default:
 				return true
@@ -125,6 +136,55 @@ func (p *port) read(buf []byte) (n int, err error) {
 		return 0, waitErr
 	}
 	return n, err
+}
+
+// hangupDelay is how long the driver may take to learn that a host connected
+// whose first bytes are already there.
+const hangupDelay = 10 * time.Millisecond
+
+// suspectHangup follows a read of zero bytes: no host is connected. That may be
+// out of date: the driver learns of a connection in a work queue and of bytes in
+// an interrupt, so a new connection's OPEN can be read before it counts as
+// connected. Only what still holds a moment later is a hangup.
+func (p *port) suspectHangup() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.waiting {
+		return
+	}
+	p.waiting = true
+	reads := p.reads
+	time.AfterFunc(hangupDelay, func() { p.confirmHangup(reads) })
+}
+
+func (p *port) confirmHangup(reads uint64) {
+	// Taken before asking: a link made after the answer is not dropped by it.
+	p.mu.Lock()
+	live := p.live
+	p.mu.Unlock()
+	gone := false
+	p.raw.Control(func(fd uintptr) { gone = hangup(fd) })
+	p.mu.Lock()
+	p.waiting = false
+	if gone && p.reads == reads {
+		p.hungUp = true
+	}
+	p.mu.Unlock()
+	if gone && live != nil {
+		p.drop(live)
+	}
+}
+
+// hangup asks the driver whether a host is connected.
+func hangup(fd uintptr) bool {
+	const pollhup = 0x10
+	request := struct {
+		fd              int32
+		events, revents int16
+	}{fd: int32(fd)}
+	var now syscall.Timespec
+	syscall.Syscall6(syscall.SYS_PPOLL, uintptr(unsafe.Pointer(&request)), 1, uintptr(unsafe.Pointer(&now)), 0, 0, 0)
+	return request.revents&pollhup != 0
 }
 
 func (p *port) handle(r Record) {
