@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import { PORTS, type FromGuest, type Port } from '../../core/protocol/index.ts'
 import { Channel } from '../../helper/qemu/guest-link/channel.ts'
 import { Qmp } from '../../helper/qemu/vm/qmp.ts'
@@ -12,6 +13,9 @@ import { until, within } from '../support/deadline.ts'
 import type { GuestImage } from '../support/image.ts'
 
 const DEADLINE_MS = 60_000
+/** The guest has no way to say that it has seen the hang-up; nothing is measured meanwhile. */
+const SETTLE_MS = 500
+const SNAPSHOT = 'golden'
 
 /**
  * What one would do without us: the bare QEMU command line on the same image, sockets in a folder, no snapshot of
@@ -21,8 +25,8 @@ export class RawVm {
   readonly #folder: string
   readonly #child: ChildProcess
   readonly #sockets: Socket[] = []
-  #channels = new Map<Port, Channel>()
-  #waiting = new Map<string, (message: FromGuest) => void>()
+  readonly #channels = new Map<Port, Channel>()
+  readonly #waiting = new Map<string, (message: FromGuest) => void>()
   #qmp: Qmp | null = null
 
   private constructor(folder: string, child: ChildProcess) {
@@ -60,6 +64,16 @@ export class RawVm {
     return new RawVm(folder, child)
   }
 
+  async #connect(port: Port): Promise<Channel> {
+    const socket = await this.#socket(`p${port}`)
+    this.#sockets.push(socket)
+    return new Channel(port, socket, {
+      message: (message) => this.#waiting.get(message.type)?.(message),
+      closed: () => undefined,
+      changed: () => undefined,
+    })
+  }
+
   async #socket(name: string): Promise<Socket> {
     const attempt = () =>
       new Promise<Socket | null>((resolve) => {
@@ -67,9 +81,7 @@ export class RawVm {
         socket.once('connect', () => resolve(socket))
         socket.once('error', () => resolve(null))
       })
-    const socket = await until(DEADLINE_MS, `QEMU's socket ${name}`, attempt, 5)
-    this.#sockets.push(socket)
-    return socket
+    return await until(DEADLINE_MS, `QEMU's socket ${name}`, attempt, 5)
   }
 
   async qmp(): Promise<Qmp> {
@@ -84,20 +96,14 @@ export class RawVm {
   async dial(): Promise<void> {
     const hello = this.#next('Hello')
     for (const port of Object.values(PORTS)) {
-      const channel =
-        this.#channels.get(port) ??
-        new Channel(port, await this.#socket(`p${port}`), {
-          message: (message) => this.#waiting.get(message.type)?.(message),
-          closed: () => undefined,
-          changed: () => undefined,
-        })
+      const channel = this.#channels.get(port) ?? (await this.#connect(port))
       this.#channels.set(port, channel)
       await channel.open(DEADLINE_MS)
     }
     await hello
   }
 
-  /** Closes the host's ends, as for a snapshot. */
+  /** Ends every connection; the sockets below them stay, as under the product. */
   hangUp(): void {
     for (const channel of this.#channels.values()) channel.close()
   }
@@ -144,6 +150,20 @@ export class RawVm {
       await this.qmp()
     ).execute('human-monitor-command', { 'command-line': command }, DEADLINE_MS)
     if (answer !== '') throw new Error(`QEMU said to "${command}": ${String(answer)}`)
+  }
+
+  /** `savevm` of a frozen, undialled guest. */
+  async save(): Promise<void> {
+    this.hangUp()
+    await pause(SETTLE_MS)
+    await this.monitor(`savevm ${SNAPSHOT}`)
+  }
+
+  /** `loadvm`, up to the first echo. */
+  async loadAndEcho(): Promise<void> {
+    await this.monitor(`loadvm ${SNAPSHOT}`)
+    await this.dial()
+    await this.thawAndEcho()
   }
 
   async kill(): Promise<void> {
