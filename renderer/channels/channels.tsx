@@ -69,7 +69,8 @@ function Row({ channel }: { channel: ChannelStatus }) {
           </span>
           <span className="under">
             {channel.port} · {look.word}
-            {channel.reconnects > 0 && `, ${count(channel.reconnects)} redials`}
+            {channel.reconnects > 0 &&
+              `, ${count(channel.reconnects)} ${channel.reconnects === 1 ? 'redial' : 'redials'}`}
           </span>
         </th>
         <td className="right num">{milliseconds(channel.rtt_ms)}</td>

@@ -64,11 +64,11 @@ export function clockTime(stamp: string): string {
     : date.toLocaleTimeString('en', { hour: '2-digit', minute: '2-digit', second: '2-digit', hour12: false })
 }
 
-/** `sha256:3f2a…9c1d`: enough to compare by eye, the whole of it is copied. */
+/** `3f2a…9c1d`: enough to compare by eye, the whole of it is copied. */
 export function shortDigest(digest: string | null): string {
   if (digest === null) return UNKNOWN
   const hex = digest.replace(/^sha256:/, '')
-  return hex.length <= 12 ? hex : `${hex.slice(0, 6)}…${hex.slice(-6)}`
+  return hex.length <= 9 ? hex : `${hex.slice(0, 4)}…${hex.slice(-4)}`
 }
 
 const trimmed = (n: number, digits: number) => n.toFixed(digits).replace(/\.0+$/, '')

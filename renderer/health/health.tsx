@@ -2,7 +2,7 @@ import type { ReactNode } from 'react'
 import { visible, visibleLine } from '../format/hostile.ts'
 import { bytes, count, milliseconds, span } from '../format/numbers.ts'
 import { Digest } from '../parts/digest.tsx'
-import { machineWords, MachineTag } from '../parts/machine-tag.tsx'
+import { machineWords } from '../parts/machine-tag.tsx'
 import { Mark, type Shape, type Tone } from '../parts/mark.tsx'
 import { Empty, Panel } from '../parts/panel.tsx'
 import { RelativeTime } from '../parts/relative-time.tsx'
@@ -15,7 +15,7 @@ export function Health() {
   const helper = useStore((state) => state.snapshot?.helper ?? null)
   const starting = useStore((state) => state.snapshot?.state === 'starting')
   return (
-    <Panel title="Health" aside={<MachineTag />}>
+    <Panel title="Health">
       {helper === null ? (
         <Empty title={starting ? 'The VM is coming up' : 'No VM'}>
           {starting

@@ -7,14 +7,19 @@ const ACCELERATORS: Record<Accelerator, string> = { vz: 'hardware', kvm: 'KVM', 
 export const machineWords = (backend: Backend, accelerator: Accelerator): string =>
   `${BACKENDS[backend]} · ${ACCELERATORS[accelerator]}`
 
+/** The same in as few letters as a heading has room for. */
+const machineName = (backend: Backend, accelerator: Accelerator) =>
+  backend === 'vz' ? 'VZ' : `QEMU · ${accelerator.toUpperCase()}`
+
 /** On what the times beside it were measured: an emulated figure must never pass for a Mac's. */
 export function MachineTag() {
   const backend = useStore((state) => state.snapshot?.helper?.backend)
   const accelerator = useStore((state) => state.snapshot?.helper?.accelerator)
   if (backend === undefined || accelerator === undefined) return null
   return (
-    <span className="tag" title="Times here were measured on this">
-      {machineWords(backend, accelerator)}
+    <span className="machine" title={`Measured on ${machineWords(backend, accelerator)}`}>
+      <span className="sr-only">Measured on </span>
+      {machineName(backend, accelerator)}
     </span>
   )
 }

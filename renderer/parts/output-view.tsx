@@ -35,7 +35,7 @@ export function OutputView({
           )}
         </p>
       )}
-      <pre tabIndex={0} role="region" aria-label={label}>
+      <pre tabIndex={0} role="group" aria-label={label}>
         {shown.map((piece, i) => (
           <span key={i} className={`stream ${piece.stream}`}>
             {piece.stream === 'stderr' && <span className="sr-only">error output: </span>}

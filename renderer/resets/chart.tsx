@@ -1,5 +1,5 @@
 import type { KeyboardEvent, MouseEvent } from 'react'
-import { clockTime, milliseconds } from '../format/numbers.ts'
+import { clockTime, milliseconds, span } from '../format/numbers.ts'
 import type { ResetReport } from '../protocol.ts'
 import { PATH_WORDS, floors, stackPhases, type Part, type Scale } from './phases.ts'
 
@@ -50,13 +50,14 @@ export function Chart({ resets, scale, targetMs, chosen, choose }: Props) {
       onKeyDown={onKeyDown}
       onClick={onClick}
     >
+      <p className="chart-note">
+        <span className="num">{milliseconds(scale.top)}</span>
+        {scale.target === null && <span>target {span(targetMs)}, above this scale ↑</span>}
+      </p>
       <div className="chart-waited">
-        <span className="chart-top num">{milliseconds(scale.top)}</span>
-        {scale.target === null ? (
-          <span className="chart-target above">target {milliseconds(targetMs)} ↑ off this scale</span>
-        ) : (
-          <span className="chart-target" style={{ bottom: `${(targetMs / scale.top) * 100}%` }}>
-            target {milliseconds(targetMs)}
+        {scale.target !== null && (
+          <span className="chart-target" style={{ bottom: `${(scale.target / scale.top) * 100}%` }}>
+            target {span(scale.target)}
           </span>
         )}
         <svg viewBox={`0 0 ${SLOTS * SLOT} ${HEIGHT}`} preserveAspectRatio="none" aria-hidden="true">
@@ -74,7 +75,7 @@ export function Chart({ resets, scale, targetMs, chosen, choose }: Props) {
         </svg>
       </div>
       <div className="chart-ahead">
-        <span className="chart-note">done ahead, not waited for · up to {milliseconds(aheadTop)}</span>
+        <p className="chart-note">done ahead, not waited for · up to {milliseconds(aheadTop)}</p>
         <svg viewBox={`0 0 ${SLOTS * SLOT} 30`} preserveAspectRatio="none" aria-hidden="true">
           <rect className="chosen" x={(first + chosen) * SLOT} y="0" width={SLOT} height="30" />
           {stacks.map((stack, i) =>

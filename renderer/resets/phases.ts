@@ -1,3 +1,4 @@
+import { percentile } from '../format/percentiles.ts'
 import type { BootPath, ResetPhaseName, ResetReport } from '../protocol.ts'
 
 /** What a reset's bar is made of. `other` is time of the total that no phase accounts for. */
@@ -66,13 +67,14 @@ export type Scale = {
  * The chart's scale: it follows the usual resets, so that one slow one does not flatten the rest, and
  * takes in the target once they come within a third of it.
  */
-export function scaleFor(summary: { p95: number; max: number }, targetMs: number): Scale {
-  const usual = summary.max > summary.p95 * 3 ? summary.p95 * 1.6 : summary.max
-  if (usual >= targetMs / 3) {
-    const top = roundUp(Math.max(usual, targetMs) * 1.08)
-    return { top, target: targetMs }
+export function scaleFor(times: readonly number[], targetMs: number): Scale {
+  const p95 = percentile(times, 0.95) ?? 0
+  const usual = Math.max(0.1, ...times.filter((ms) => ms <= p95 * 3))
+  const withTarget = usual >= targetMs / 3
+  return {
+    top: roundUp((withTarget ? Math.max(usual, targetMs) : usual) * 1.08),
+    target: withTarget ? targetMs : null,
   }
-  return { top: roundUp(Math.max(usual, 0.1) * 1.08), target: null }
 }
 
 /** The next of 1, 1.5, 2, 3, 4, 5, 6, 8, 10 times a power of ten. */

@@ -1,5 +1,5 @@
 import { useState } from 'react'
-import { milliseconds } from '../format/numbers.ts'
+import { milliseconds, span } from '../format/numbers.ts'
 import { summarize } from '../format/percentiles.ts'
 import { MachineTag } from '../parts/machine-tag.tsx'
 import { Mark } from '../parts/mark.tsx'
@@ -31,7 +31,7 @@ export function Resets() {
           <Figures resets={resets} path={report.reset_path} />
           <Chart
             resets={resets}
-            scale={scaleFor(summarize(timesOf(resets)) ?? { p95: 1, max: 1 }, TARGET_MS[report.reset_path])}
+            scale={scaleFor(timesOf(resets), TARGET_MS[report.reset_path])}
             targetMs={TARGET_MS[report.reset_path]}
             chosen={chosen}
             choose={(index) =>
@@ -70,19 +70,15 @@ function Figures({ resets, path }: { resets: readonly ResetReport[]; path: BootP
           <dt>Slowest</dt>
           <dd>{milliseconds(summary.max)}</dd>
         </div>
-        <div className="figure">
-          <dt>Target</dt>
-          <dd>
-            <span className="inline-mark">
-              <Mark shape={met ? 'check' : 'alert'} tone={met ? 'ok' : 'warn'} size={14} />
-              {met ? 'under' : 'over'} {milliseconds(target)}
-            </span>
-          </dd>
-        </div>
       </dl>
-      <p className="quiet-text">
-        {PATH_WORDS[path]}, {summary.n} {summary.n === 1 ? 'reset' : 'resets'}
-        {others > 0 && `; ${others} by ${path === 'cold_boot' ? 'fast snapshot' : 'cold boot'} not counted`}
+      <p className="figures-note">
+        <Mark shape={met ? 'check' : 'alert'} tone={met ? 'ok' : 'warn'} size={13} />
+        <span>
+          {met ? 'Under' : 'Over'} the target of {span(target)}. {PATH_WORDS[path]}, {summary.n}{' '}
+          {summary.n === 1 ? 'reset' : 'resets'}
+          {others > 0 && `, ${others} by ${path === 'cold_boot' ? 'fast snapshot' : 'cold boot'} not counted`}
+          .
+        </span>
       </p>
     </>
   )

@@ -16,7 +16,6 @@ const ALL: readonly Preset[] = [
     tool: 'sh',
     params: { command: 'cat /tmp/left-behind || echo "Nothing was left."' },
   },
-  { label: 'Who am I?', tool: 'whoami', params: {} },
 ]
 
 /** Those whose tool this image has. */

@@ -17,7 +17,7 @@ export function Tabs({ views }: { views: readonly View[] }) {
     choose(to)
   }
   return (
-    <>
+    <main className="views">
       <div className="tabs" role="tablist" aria-label="Views" ref={list} onKeyDown={onKeyDown}>
         {views.map((view, i) => (
           <button
@@ -34,22 +34,20 @@ export function Tabs({ views }: { views: readonly View[] }) {
           </button>
         ))}
       </div>
-      <main className="views">
-        {views.map((view, i) => (
-          <div
-            key={view.id}
-            role="tabpanel"
-            id={`view-${view.id}`}
-            aria-labelledby={`tab-${view.id}`}
-            hidden={i !== chosen}
-          >
-            {/* The run form keeps what was typed while another view is looked at. */}
-            {view.sections.map((Section, n) => (
-              <Section key={n} />
-            ))}
-          </div>
-        ))}
-      </main>
-    </>
+      {views.map((view, i) => (
+        <div
+          key={view.id}
+          role="tabpanel"
+          id={`view-${view.id}`}
+          aria-labelledby={`tab-${view.id}`}
+          hidden={i !== chosen}
+        >
+          {/* The run form keeps what was typed while another view is looked at. */}
+          {view.sections.map((Section, n) => (
+            <Section key={n} />
+          ))}
+        </div>
+      ))}
+    </main>
   )
 }

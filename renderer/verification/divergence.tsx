@@ -67,7 +67,7 @@ function Inspect({ degraded }: { degraded: Degraded }) {
       <CopyButton text={report} label="Copy report" quiet={false} />
       <details className="more">
         <summary>Read the report here</summary>
-        <pre className="raw" tabIndex={0} role="region" aria-label="Report">
+        <pre className="raw" tabIndex={0} role="group" aria-label="Report">
           {visible(report)}
         </pre>
       </details>

@@ -34,15 +34,21 @@ export function FindingsTable({ report, whole = false }: { report: ResetReport; 
 
 function Row({ finding, whole }: { finding: Finding; whole: boolean }) {
   const look = LOOK[finding.verdict]
-  const values = whole && finding.full !== null ? finding.full : finding
+  const full = whole ? finding.full : null
+  const values = full ?? finding
+  const style = full === null ? undefined : 'whole'
   return (
     <tr className={finding.verdict}>
       <th scope="row">
         {finding.title}
         <span className="under">{finding.asked}</span>
       </th>
-      <td title={finding.full?.found}>{visibleLine(values.found)}</td>
-      <td title={finding.full?.expected}>{visibleLine(values.expected)}</td>
+      <td className={style} title={finding.full?.found}>
+        {visibleLine(values.found)}
+      </td>
+      <td className={style} title={finding.full?.expected}>
+        {visibleLine(values.expected)}
+      </td>
       <td className="verdict">
         <span className="inline-mark">
           <Mark shape={look.shape} tone={look.tone} size={14} />

@@ -64,12 +64,13 @@ export function findingsOf(report: ResetReport): Finding[] {
 }
 
 function wipeWords({ wipe }: ResetReport): { found: string; expected: string } {
-  const expected = 'another VM, nothing run'
+  const expected = 'a clean VM'
   if (wipe === null) return { found: 'no proof', expected }
   if (wipe.old !== null && wipe.old.id === wipe.new.id) return { found: 'the same VM', expected }
-  if (!wipe.nonce_match) return { found: 'not the golden memory', expected }
+  if (!wipe.nonce_match) return { found: 'other memory', expected }
   if (wipe.dispatches === null) return { found: 'no answer', expected }
-  return { found: `another VM, ${wipe.dispatches === 0 ? 'nothing' : count(wipe.dispatches)} run`, expected }
+  if (wipe.dispatches > 0) return { found: `a VM that ran ${count(wipe.dispatches)} before`, expected }
+  return { found: expected, expected }
 }
 
 /** The wipe's proof in sentences, for whoever wants to know what "wiped" means. */
