@@ -3,6 +3,8 @@ import { createReadStream } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
+import { resolvePaths } from '../../../core/paths.ts'
+import { SettingsStore } from '../../../core/settings.ts'
 import { ImageManifest, type ImageFile } from '../../../core/protocol/index.ts'
 import type { Check, Machine } from '../check.ts'
 
@@ -33,8 +35,10 @@ export const guestImage: Check = {
   },
 }
 
-function manifestPath({ root }: Machine): string {
-  return join(root, 'out', 'guest', 'base', 'manifest.json')
+/** Of the image that the settings name. */
+function manifestPath({ root, env, platform }: Machine): string {
+  const { image } = new SettingsStore(resolvePaths(env, platform).settings).current
+  return join(root, 'out', 'guest', image, 'manifest.json')
 }
 
 function parseJson(text: string): unknown {

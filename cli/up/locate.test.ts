@@ -1,0 +1,43 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { locateHelper, locateImage } from './locate.ts'
+
+let root: string
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), 'bsm-locate-'))
+  await mkdir(join(root, 'dist'))
+})
+afterEach(() => rm(root, { recursive: true }))
+
+describe('the helper', () => {
+  it('is the built QEMU helper on Linux, under our own Node', async () => {
+    const path = join(root, 'dist/bsm-qemu-helper.mjs')
+    expect(() => locateHelper(undefined, root, 'linux')).toThrow('not built')
+    await writeFile(path, '')
+    expect(locateHelper(undefined, root, 'linux')).toEqual({ command: process.execPath, args: [path] })
+  })
+
+  it('is the Virtualization.framework helper on a Mac', async () => {
+    const path = join(root, 'dist/bsm-vz-helper')
+    await writeFile(path, '', { mode: 0o755 })
+    expect(locateHelper(undefined, root, 'darwin')).toEqual({ command: path, args: [] })
+  })
+
+  it('may be any executable, but must be one', async () => {
+    const path = join(root, 'mine')
+    await writeFile(path, '', { mode: 0o644 })
+    expect(() => locateHelper(path, root)).toThrow('no helper that can be run')
+    await rm(path)
+    await writeFile(path, '', { mode: 0o755 })
+    expect(locateHelper(path, root)).toEqual({ command: path, args: [] })
+  })
+})
+
+describe('the guest image', () => {
+  it('is meant by name or by path', () => {
+    expect(locateImage('python', root)).toEqual({ imageDir: join(root, 'out/guest'), recipe: 'python' })
+    expect(locateImage('/images/mine/', root)).toEqual({ imageDir: '/images', recipe: 'mine' })
+  })
+})
