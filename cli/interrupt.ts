@@ -1,3 +1,8 @@
+/** The person left at once; there is nothing to tell them. Exit code 130. */
+export class InterruptedError extends Error {
+  override readonly name = 'InterruptedError'
+}
+
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 /**

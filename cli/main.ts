@@ -1,8 +1,8 @@
 import { runCli } from './run.ts'
 
-// A reader who has seen enough (`bsm … | head`) is no error; the app cancels what we leave behind.
+// A reader who has seen enough (`bsm … | head`) ends us as SIGPIPE would; the app cancels what we leave behind.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') process.exit(0)
+  if (error.code === 'EPIPE') process.exit(141)
   throw error
 })
 

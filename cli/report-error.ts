@@ -2,10 +2,12 @@ import { BsmError } from '../core/protocol/index.ts'
 import { EXIT_CODE, exitCodeOf } from './exit-codes.ts'
 import { escapeLine, terminalSafeJson } from './format/escape.ts'
 import type { Io } from './io.ts'
+import { InterruptedError } from './interrupt.ts'
 import { UsageError } from './usage-error.ts'
 
 /** Tells what went wrong, in the form the caller asked for, and returns the exit code. */
 export function reportError(thrown: unknown, io: Io, json: boolean): number {
+  if (thrown instanceof InterruptedError) return EXIT_CODE.interrupted
   const usage = thrown instanceof UsageError
   const error = usage
     ? new BsmError('BAD_REQUEST', 'app', thrown.message, { nextStep: thrown.nextStep })

@@ -17,7 +17,7 @@ import { findTool, parseParams, wordsToParams } from '../exec/params.ts'
 import { EXIT_CODE } from '../exit-codes.ts'
 import { escapeLine } from '../format/escape.ts'
 import { resetVerdict } from '../format/verdict.ts'
-import { onInterrupt } from '../interrupt.ts'
+import { InterruptedError, onInterrupt } from '../interrupt.ts'
 import { integer } from '../options.ts'
 import { UsageError } from '../usage-error.ts'
 
@@ -117,7 +117,11 @@ async function dispatch(
     cli.note('cancelling; once more to leave at once')
     control.cancel(commandId).catch(() => leave.abort())
   })
-  return await control.exec(tool, params, { ...options, commandId, signal: leave.signal })
+  try {
+    return await control.exec(tool, params, { ...options, commandId, signal: leave.signal })
+  } catch (error) {
+    throw leave.signal.aborted ? new InterruptedError() : error
+  }
 }
 
 /** What a person is told beside the output. */

@@ -6,6 +6,7 @@ export function duration(ms: number): string {
   if (seconds < 59.95) return `${seconds.toFixed(1)} s`
   const whole = Math.round(seconds)
   if (whole < 3_600) return `${Math.floor(whole / 60)} min ${whole % 60} s`
+  if (whole >= 48 * 3_600) return `${Math.floor(whole / 86_400)} days`
   return `${Math.floor(whole / 3_600)} h ${Math.floor((whole % 3_600) / 60)} min`
 }
 
