@@ -1,12 +1,13 @@
+import { join } from 'node:path'
 import { buildImage } from '../guest/image/build.ts'
 import { buildCli, buildHelper, buildLauncher, buildUi } from './bundle.ts'
 import { SetupError, step } from './progress.ts'
 import { root } from './root.ts'
-import { installSystemPackages } from './system-packages.ts'
-import { join } from 'node:path'
+import { runForCode } from './run.ts'
+import { installSystemPackages, type Purpose } from './system-packages.ts'
 
 /** Everything that `npm start` and `npm test` need, built where its inputs changed. */
-async function setUp(what: 'start' | 'test'): Promise<void> {
+async function setUp(what: Purpose): Promise<void> {
   await step('system packages', (log) => installSystemPackages(what, log))
   await step('programs', async () => {
     await Promise.all([buildHelper(), buildCli(), buildLauncher()])
@@ -15,6 +16,14 @@ async function setUp(what: 'start' | 'test'): Promise<void> {
   await step('guest image', async (log) => {
     await buildImage({ recipe: 'base', out: join(root, 'out/guest/base'), log })
   })
+}
+
+/** Runs one of the house's own TypeScript programs, in the foreground. */
+async function tsx(program: string, args: string[]): Promise<number> {
+  const { code } = await runForCode(process.execPath, ['--import', 'tsx', join(root, program), ...args], {
+    show: true,
+  })
+  return code
 }
 
 const [verb = 'start', ...args] = process.argv.slice(2)
@@ -36,6 +45,18 @@ try {
       process.exitCode = await runTests(args)
       break
     }
+    case 'guest':
+      await step('system packages', (log) => installSystemPackages('start', log))
+      process.exitCode = await tsx('guest/image/build.ts', args)
+      break
+    case 'conformance':
+      await setUp('start')
+      process.exitCode = await tsx('test/conformance/main.ts', args)
+      break
+    case 'bench':
+      await setUp('bench')
+      process.exitCode = await tsx('test/bench/main.ts', args)
+      break
     default:
       throw new SetupError(`unknown command ${verb}`)
   }

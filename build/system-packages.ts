@@ -12,7 +12,12 @@ const FOR_START: Need[] = [
   { program: 'mke2fs', package: 'e2fsprogs', for: 'the guest image' },
   { program: 'dpkg-deb', package: 'dpkg', for: 'the guest image' },
 ]
-const FOR_TEST: Need[] = [{ program: 'chromium', package: 'chromium', for: 'the browser tests' }]
+const NEEDS = {
+  start: FOR_START,
+  test: [...FOR_START, { program: 'chromium', package: 'chromium', for: 'the browser tests' }],
+  bench: [...FOR_START, { program: 'qemu-img', package: 'qemu-utils', for: "QEMU's own snapshots" }],
+} satisfies Record<string, Need[]>
+export type Purpose = keyof typeof NEEDS
 
 function onPath(program: string): boolean {
   const folders = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/sbin', '/usr/local/bin']
@@ -27,9 +32,8 @@ function onPath(program: string): boolean {
 }
 
 /** Installs what is missing through apt when root; otherwise says the one command that does. */
-export async function installSystemPackages(what: 'start' | 'test', log: Log): Promise<void> {
-  const needs = what === 'test' ? [...FOR_START, ...FOR_TEST] : FOR_START
-  const missing = needs.filter((need) => !onPath(need.program))
+export async function installSystemPackages(what: Purpose, log: Log): Promise<void> {
+  const missing = NEEDS[what].filter((need) => !onPath(need.program))
   if (missing.length === 0) return
   const packages = [...new Set(missing.map((need) => need.package))]
   const install = ['install', '-y', '--no-install-recommends', ...packages]

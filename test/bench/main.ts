@@ -1,0 +1,65 @@
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { cpus, release } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { guestImage, repository } from '../support/image.ts'
+import { FULL, measure, QUICK, type Figures } from './measure.ts'
+import { plot } from './plot.ts'
+import { isReached, TARGETS } from './targets.ts'
+
+const HELP = `npm run bench -- [--json] [--quick] [--out DIR]
+
+Measures boot, reset, exec and idle of the app on this machine, beside what one would do without it.
+  --json     prints one object instead of the table; keys carry their unit
+  --quick    few samples: to see that it runs, not to quote
+  --out DIR  where bench.json and bench.svg go (default out/bench)`
+
+const { values } = parseArgs({
+  options: {
+    json: { type: 'boolean', default: false },
+    quick: { type: 'boolean', default: false },
+    out: { type: 'string', default: join(repository, 'out/bench') },
+    help: { type: 'boolean', default: false },
+  },
+})
+
+/** The app's own default machine under emulation, so that every figure is of the same VM. */
+const MACHINE = { cpus: 1, memoryMib: 512 }
+
+function table(figures: Figures): string {
+  const rows: [string, string][] = Object.entries(figures).flatMap(([key, value]): [string, string][] =>
+    typeof value === 'object'
+      ? Object.entries(value).map(([phase, ms]) => [`  ${key.replace('_ms', '')}.${phase}_ms`, ms.toFixed(1)])
+      : [[key, typeof value === 'number' ? value.toFixed(value < 100 ? 1 : 0) : value]],
+  )
+  const width = Math.max(...rows.map(([name]) => name.length))
+  return rows.map(([name, value]) => `${name.padEnd(width)}  ${value.padStart(10)}`).join('\n')
+}
+
+function verdicts(figures: Figures): string {
+  return TARGETS.map((target) => {
+    const mark = isReached(target, figures) ? '✓' : '✗'
+    return `${mark} ${target.what}: ${target.ratio(figures).toFixed(2)} (${target.wants} ${target.bound})`
+  }).join('\n')
+}
+
+if (values.help) {
+  console.log(HELP)
+} else {
+  const say = (line: string) => console.error(`• ${line}`)
+  const { figures, samples } = await measure(guestImage(), MACHINE, values.quick ? QUICK : FULL, say)
+  const measured = {
+    measured_at: new Date().toISOString(),
+    host: `${cpus()[0]?.model ?? 'unknown CPU'}, ${cpus().length} cores, Linux ${release()}`,
+    vm: MACHINE,
+    ...figures,
+  }
+  mkdirSync(values.out, { recursive: true })
+  writeFileSync(join(values.out, 'bench.json'), `${JSON.stringify(measured, null, 2)}\n`)
+  writeFileSync(join(values.out, 'bench.svg'), plot(figures, samples))
+  if (values.json) console.log(JSON.stringify(measured))
+  else {
+    console.log(`${measured.host}; ${MACHINE.cpus} vCPU, ${MACHINE.memoryMib} MiB\n`)
+    console.log(`${table(figures)}\n\n${verdicts(figures)}\n\nplot: ${join(values.out, 'bench.svg')}`)
+  }
+}
