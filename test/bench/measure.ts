@@ -169,8 +169,8 @@ async function measureApp(sizes: Sizes, say: Say) {
     const waited: number[] = []
     const prepared: number[] = []
     for (let i = 0; i < sizes.resets; i += 1) {
-      const before = await standbyReady(control)
-      if (before.helper?.standby.prepare_ms != null) prepared.push(before.helper.standby.prepare_ms)
+      const prepareMs = (await standbyReady(control)).helper?.standby.prepare_ms
+      if (typeof prepareMs === 'number') prepared.push(prepareMs)
       const response = await agent.exec('echo', ECHO)
       const verdict = response.sandbox_reset_state
       if (verdict?.verification_passed !== true)
