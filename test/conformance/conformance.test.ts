@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { helperBinary } from '../support/helper-binary.ts'
-import { guestImage } from '../support/image.ts'
+import { freshImage } from '../support/image.ts'
 import { DEFAULT_DEADLINE_MS } from './check.ts'
 import { checks } from './checks/index.ts'
 import { Bench } from './context.ts'
@@ -8,7 +8,7 @@ import { Bench } from './context.ts'
 describe('conformance of the qemu helper', () => {
   let bench: Bench
   beforeAll(async () => {
-    bench = new Bench(await helperBinary('qemu'), guestImage())
+    bench = new Bench(await helperBinary('qemu'), await freshImage())
   })
   afterAll(() => bench.close())
 

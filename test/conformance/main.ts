@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util'
 import { helperBinary } from '../support/helper-binary.ts'
-import { guestImage } from '../support/image.ts'
+import { freshImage } from '../support/image.ts'
 import { checks } from './checks/index.ts'
 import { Bench } from './context.ts'
 
@@ -36,7 +36,7 @@ async function main(): Promise<number> {
     for (const { id, section, needs, title } of chosen) console.log(`${section} ${id} [${needs}] ${title}`)
     return 0
   }
-  const bench = new Bench(await helperBinary(values.helper), guestImage(values.image))
+  const bench = new Bench(await helperBinary(values.helper), await freshImage(values.image))
   const outcomes: Outcome[] = []
   const since = performance.now()
   let stopped = false

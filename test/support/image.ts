@@ -1,6 +1,7 @@
 import { chmodSync, cpSync, existsSync, readFileSync, readdirSync } from 'node:fs'
 import { basename, join, resolve } from 'node:path'
 import { ImageManifest } from '../../core/protocol/index.ts'
+import { buildImage } from '../../guest/image/build.ts'
 
 export type GuestImage = {
   dir: string
@@ -12,27 +13,31 @@ export type GuestImage = {
 
 export const repository = resolve(import.meta.dirname, '../..')
 
-/** The built guest image of a recipe; throws with the command that builds it. */
-export function guestImage(recipe = 'base'): GuestImage {
-  const dir = join(process.env['BSM_IMAGE_DIR'] ?? join(repository, 'out/guest'), recipe)
+/** The built guest image of a recipe (`base-test` is the test variant of `base`); throws with the command that builds it. */
+export function guestImage(name = 'base'): GuestImage {
+  const dir = join(repository, 'out/guest', name)
   const manifestPath = join(dir, 'manifest.json')
-  if (!existsSync(manifestPath)) {
-    const command = recipe.endsWith('-test')
-      ? `npx tsx guest/image/build.ts --recipe ${recipe.slice(0, -'-test'.length)} --variant test`
-      : 'npm run guest'
+  if (!existsSync(manifestPath))
     throw new Error(
-      `The guest image "${recipe}" was not built (${manifestPath} is missing): run "${command}".`,
+      `The guest image "${name}" was not built (${manifestPath} is missing): run "npm run guest".`,
     )
-  }
   const manifest = ImageManifest.parse(JSON.parse(readFileSync(manifestPath, 'utf8')))
-  const file = (name: string) => join(dir, name)
   return {
     dir,
-    kernel: file(manifest.kernel.file),
-    initrd: file(manifest.initrd.file),
-    rootfs: file(manifest.rootfs.file),
+    kernel: join(dir, manifest.kernel.file),
+    initrd: join(dir, manifest.initrd.file),
+    rootfs: join(dir, manifest.rootfs.file),
     manifest,
   }
+}
+
+/** The same, built first where its inputs changed: a stale image would hide a fix or a bug. */
+export async function freshImage(
+  recipe = 'base',
+  variant: 'product' | 'test' = 'product',
+): Promise<GuestImage> {
+  await buildImage({ recipe, variant })
+  return guestImage(variant === 'test' ? `${recipe}-test` : recipe)
 }
 
 /** A private, writable copy of an image, for tests that spoil it. */

@@ -1,0 +1,3 @@
+module bsm.local/test/lying-qemu
+
+go 1.19

@@ -1,0 +1,3 @@
+module bsm.local/test/probe
+
+go 1.19
