@@ -23,6 +23,7 @@ import (
 	"brainstorm-sandbox/guest/internal/spawn"
 	"brainstorm-sandbox/guest/internal/strictjson"
 	"brainstorm-sandbox/guest/internal/tools"
+	"brainstorm-sandbox/guest/internal/vital"
 	"brainstorm-sandbox/guest/internal/vsock"
 )
 
@@ -40,13 +41,16 @@ func say(line string) {
 	}
 }
 
-// powerOffIfDead ends the machine when a goroutine panics: half a dispatcher is
-// none. Every goroutine that serves defers it.
+// die says why and ends the machine.
+func die(reason string) {
+	say(reason)
+	boot.PowerOff()
+	os.Exit(1)
+}
+
 func must(what string, err error) {
 	if err != nil {
-		say(what + ": " + err.Error())
-		boot.PowerOff()
-		os.Exit(1)
+		die(what + ": " + err.Error())
 	}
 }
 
@@ -56,6 +60,7 @@ func initMain() {
 	debug.SetGCPercent(400)
 	debug.SetMemoryLimit(96 << 20)
 	syscall.Umask(0o022)
+	vital.Fatal = die
 
 	must("early mounts", boot.EarlyMounts())
 	must("modules", boot.LoadModules())
@@ -96,8 +101,10 @@ func initMain() {
 	serve(1027, frame.MaxSmall, bridged, &control.Service{
 		State: state, Identity: identity, Dispatch: dispatcher, Inspector: inspector, PowerOff: boot.PowerOff,
 	})
+	must("hostname", syscall.Sethostname([]byte("sandbox")))
 	must("loopback", boot.LoopbackUp())
 	must("hardening", boot.Harden())
+	dispatcher.Runner.Replenish()
 	say("ready after " + boot.Uptime() + " ms")
 	select {}
 }
@@ -108,7 +115,7 @@ func serve(port, max uint32, bridged bool, service server.Service) {
 	listener, err := vsock.Listen(port)
 	must("listen", err)
 	p := &server.Port{Max: max, Bridged: bridged, Service: service}
-	go func() { must("accept", p.Serve(listener)) }()
+	vital.Go(func() { must("accept", p.Serve(listener)) })
 }
 
 // startBridge runs the bridge as a process of its own; if it ends, so do we. It
@@ -132,11 +139,10 @@ func startBridge(reaper *spawn.Reaper) bool {
 		return syscall.ForkExec("/init", argv, &syscall.ProcAttr{Files: []uintptr{0, 1, 2}})
 	})
 	must("bridge", err)
-	go func() {
+	vital.Go(func() {
 		<-process.Done
-		say("the bridge ended")
-		boot.PowerOff()
-	}()
+		die("the bridge ended")
+	})
 	return true
 }
 

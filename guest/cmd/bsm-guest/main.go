@@ -6,9 +6,21 @@ package main
 
 import (
 	"os"
+	"syscall"
+	"unsafe"
 
 	"brainstorm-sandbox/guest/internal/worker"
 )
+
+// init still runs on the first thread, whose name is the process's.
+func init() {
+	const prSetName = 15
+	names := map[string]string{"/init": "bsm-dispatcher", "bsm-bridge": "bsm-bridge"}
+	if name, ok := names[os.Args[0]]; ok {
+		text, _ := syscall.BytePtrFromString(name)
+		syscall.RawSyscall(syscall.SYS_PRCTL, prSetName, uintptr(unsafe.Pointer(text)), 0)
+	}
+}
 
 func main() {
 	switch os.Args[0] {

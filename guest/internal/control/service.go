@@ -16,6 +16,7 @@ import (
 	"brainstorm-sandbox/guest/internal/query"
 	"brainstorm-sandbox/guest/internal/server"
 	"brainstorm-sandbox/guest/internal/strictjson"
+	"brainstorm-sandbox/guest/internal/vital"
 )
 
 // Protocol is the version of the contract this guest speaks.
@@ -65,7 +66,7 @@ func (s *Service) Handle(c *server.Conn, kind string, message *strictjson.Object
 		if err := f.Done(); err != nil {
 			return refuse(c, kind, err)
 		}
-		go func() { answer(c, kind, strictjson.Of("type", "WarmupAck"), s.Dispatch.Warmup()) }()
+		vital.Go(func() { answer(c, kind, strictjson.Of("type", "WarmupAck"), s.Dispatch.Warmup()) })
 		return nil
 	case "Freeze":
 		err := f.Done()

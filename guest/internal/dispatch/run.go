@@ -12,6 +12,7 @@ import (
 
 	"brainstorm-sandbox/guest/internal/query"
 	"brainstorm-sandbox/guest/internal/spawn"
+	"brainstorm-sandbox/guest/internal/vital"
 )
 
 // drainLimit is how long the pipes of a killed tool may take to end. Their
@@ -26,6 +27,7 @@ type Runner struct {
 
 	mu    sync.Mutex
 	spare *spawn.Group
+	used  []*spawn.Group
 }
 
 // stop is asked of a running program; the first reason stays.
@@ -84,10 +86,11 @@ func (r *Runner) run(spec spawn.Spec, stdin []byte, sink sinkFunc, stop *stopper
 	var pumps sync.WaitGroup
 	pumps.Add(2)
 	for i := range pipes.read {
-		go func(i int) {
+		from, stream := pipes.read[i], byte(i+1)
+		vital.Go(func() {
 			defer pumps.Done()
-			pump(pipes.read[i], byte(i+1), sink)
-		}(i)
+			pump(from, stream, sink)
+		})
 	}
 	var status syscall.WaitStatus
 	select {
@@ -126,7 +129,7 @@ func pump(file *os.File, stream byte, sink sinkFunc) {
 	}
 }
 
-// takeGroup gives the cgroup that was prepared after the last run.
+// takeGroup gives the cgroup that Replenish prepared.
 func (r *Runner) takeGroup() (*spawn.Group, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -140,9 +143,27 @@ func (r *Runner) takeGroup() (*spawn.Group, error) {
 	return group, err
 }
 
-// retire removes a group.
+// retire leaves a used group to Replenish: removing it can wait for the result.
 func (r *Runner) retire(group *spawn.Group) {
-	r.Inspector.Quiet(func() { group.Close() })
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.used = append(r.used, group)
+}
+
+// Replenish removes used groups and prepares the next one, so that making it is
+// no part of a dispatch. What fails here is tried again by takeGroup.
+func (r *Runner) Replenish() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.Inspector.Quiet(func() {
+		for _, group := range r.used {
+			group.Close()
+		}
+		r.used = nil
+		if r.spare == nil {
+			r.spare, _ = r.Groups.New()
+		}
+	})
 }
 
 type streams struct {

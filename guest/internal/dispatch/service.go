@@ -15,6 +15,7 @@ import (
 	"brainstorm-sandbox/guest/internal/spawn"
 	"brainstorm-sandbox/guest/internal/strictjson"
 	"brainstorm-sandbox/guest/internal/tools"
+	"brainstorm-sandbox/guest/internal/vital"
 )
 
 // Exit codes of our own making (protocol §3).
@@ -87,13 +88,14 @@ func (s *Service) Handle(c *server.Conn, kind string, message *strictjson.Object
 		return c.Send(out.finish())
 	}
 	s.setRunning(c, r.commandID)
-	go func() {
+	vital.Go(func() {
 		s.perform(out, plan, record, stop)
 		s.setRunning(c, "")
 		result := out.finish()
 		s.State.End()
 		c.Send(result)
-	}()
+		s.Runner.Replenish()
+	})
 	return nil
 }
 
@@ -134,7 +136,7 @@ func (s *Service) perform(out *outcome, plan tools.Plan, record []byte, stop *st
 	code, err := s.Runner.run(spec, stdin, out.sink(stop), stop)
 	deadline.Stop()
 	if err != nil {
-		out.refuse(exitNotRun, &guest.Refusal{Code: "VM_LIFECYCLE_ERROR", Message: err.Error()})
+		out.refuse(exitNotRun, err)
 	} else {
 		out.exitCode = code
 	}
@@ -199,6 +201,7 @@ func (s *Service) Warmup() error {
 		return err
 	}
 	defer s.State.End()
+	defer s.Runner.Replenish()
 	for _, message := range warmups() {
 		r, err := decode(message)
 		if err != nil {
@@ -247,7 +250,10 @@ type outcome struct {
 
 func (o *outcome) refuse(code int, err error) {
 	var refusal *guest.Refusal
-	if !errors.As(err, &refusal) {
+	var directory *spawn.DirectoryError
+	if errors.As(err, &directory) {
+		refusal = &guest.Refusal{Code: "BAD_REQUEST", Message: err.Error()}
+	} else if !errors.As(err, &refusal) {
 		refusal = &guest.Refusal{Code: "VM_LIFECYCLE_ERROR", Message: err.Error()}
 	}
 	o.exitCode, o.failure = code, refusal

@@ -8,6 +8,7 @@ import (
 
 	"brainstorm-sandbox/guest/internal/server"
 	"brainstorm-sandbox/guest/internal/strictjson"
+	"brainstorm-sandbox/guest/internal/vital"
 )
 
 // maxInFlight bounds how many queries are worked on at a time.
@@ -49,7 +50,7 @@ func (s *Service) Handle(c *server.Conn, kind string, message *strictjson.Object
 	if refusal := s.enter(id); refusal != nil {
 		return respond(c, id, what, "error", refusal)
 	}
-	go func() {
+	vital.Go(func() {
 		defer s.leave(id)
 		result, err := answer()
 		if err != nil {
@@ -57,7 +58,7 @@ func (s *Service) Handle(c *server.Conn, kind string, message *strictjson.Object
 			return
 		}
 		respond(c, id, what, "result", result)
-	}()
+	})
 	return nil
 }
 

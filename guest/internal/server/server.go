@@ -11,6 +11,7 @@ import (
 	"brainstorm-sandbox/guest/internal/frame"
 	"brainstorm-sandbox/guest/internal/jcs"
 	"brainstorm-sandbox/guest/internal/strictjson"
+	"brainstorm-sandbox/guest/internal/vital"
 	"brainstorm-sandbox/guest/internal/vsock"
 )
 
@@ -115,7 +116,7 @@ func (p *Port) Serve(l *vsock.Listener) error {
 		}
 		p.live = c
 		p.mu.Unlock()
-		go p.serveConn(c)
+		vital.Go(func() { p.serveConn(c) })
 	}
 }
 

@@ -35,7 +35,6 @@ func NewGroups(root string, limits Limits) (*Groups, error) {
 // Group is one run's cgroup.
 type Group struct {
 	path string
-	fd   int
 }
 
 // New makes a group with its limits set; it is empty.
@@ -45,7 +44,7 @@ func (g *Groups) New() (*Group, error) {
 	if err := os.Mkdir(path, 0o755); err != nil {
 		return nil, err
 	}
-	group := &Group{path: path, fd: -1}
+	group := &Group{path: path}
 	memory := strconv.FormatInt(g.limits.Memory, 10)
 	for _, setting := range [][2]string{
 		{"pids.max", strconv.Itoa(g.limits.Processes)},
@@ -65,13 +64,17 @@ func (g *Groups) New() (*Group, error) {
 		group.Close()
 		return nil, err
 	}
-	fd, err := syscall.Open(path, syscall.O_RDONLY|syscall.O_DIRECTORY|syscall.O_CLOEXEC, 0)
-	if err != nil {
-		group.Close()
-		return nil, &os.PathError{Op: "open", Path: path, Err: err}
-	}
-	group.fd = fd
 	return group, nil
+}
+
+// open gives the descriptor that a process is born into the group by. It is not
+// kept: a group waiting for its dispatch must not show in a count of descriptors.
+func (g *Group) open() (int, error) {
+	fd, err := syscall.Open(g.path, syscall.O_RDONLY|syscall.O_DIRECTORY|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, &os.PathError{Op: "open", Path: g.path, Err: err}
+	}
+	return fd, nil
 }
 
 // write avoids os.WriteFile, which asks the poller about every file.
@@ -111,10 +114,4 @@ func (g *Group) Empty() error {
 }
 
 // Close removes an empty group.
-func (g *Group) Close() error {
-	if g.fd >= 0 {
-		syscall.Close(g.fd)
-		g.fd = -1
-	}
-	return os.Remove(g.path)
-}
+func (g *Group) Close() error { return syscall.Rmdir(g.path) }

@@ -111,6 +111,15 @@ func (s *Spawner) Start(spec Spec) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
+	if spec.Group != nil {
+		group, err := spec.Group.open()
+		if err != nil {
+			return nil, err
+		}
+		defer syscall.Close(group)
+		c.clone.flags |= cloneIntoCgroup
+		c.clone.cgroup = uint64(group)
+	}
 	reply := make(chan reply, 1)
 	s.requests <- request{c, reply}
 	r := <-reply
@@ -160,20 +169,25 @@ func (s *Spawner) prepare(spec Spec) (*child, error) {
 	if spec.Path == "" {
 		c.executable, c.execFlags = uintptr(s.self), atEmptyPath
 	}
-	if spec.Group != nil {
-		c.clone.flags |= cloneIntoCgroup
-		c.clone.cgroup = uint64(spec.Group.fd)
-	}
 	return c, nil
 }
 
+// DirectoryError says that the working directory asked for cannot be entered.
+type DirectoryError struct{ Cause error }
+
+func (e *DirectoryError) Error() string {
+	return "the tool could not enter its working directory: " + e.Cause.Error()
+}
+
 func (c *child) failure() error {
+	if c.stage == stageDirectory {
+		return &DirectoryError{c.errno}
+	}
 	what := map[uintptr]string{
 		stageSession:      "could not begin a session",
 		stageOOM:          "could not set its OOM score",
 		stageStdio:        "could not connect its standard streams",
 		stageLimits:       "could not set its limits",
-		stageDirectory:    "could not enter its working directory",
 		stageIdentity:     "could not become the sandbox user",
 		stageCapabilities: "could not drop its capabilities",
 		stageSeccomp:      "could not install its seccomp filter",

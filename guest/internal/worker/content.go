@@ -22,7 +22,7 @@ func openRegular(path string, flags int, mode os.FileMode) (*os.File, os.FileInf
 	}
 	info, err := file.Stat()
 	if err == nil && !info.Mode().IsRegular() {
-		err = pathError(path, "is not a regular file but "+kind(info.Mode()))
+		err = pathError(path, "is not a regular file but a "+kind(info.Mode()))
 	}
 	if err != nil {
 		file.Close()
