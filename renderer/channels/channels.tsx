@@ -27,7 +27,7 @@ const NONE: readonly ChannelStatus[] = []
 export function Channels() {
   const channels = useStore((state) => state.snapshot?.helper?.channels ?? NONE)
   return (
-    <Panel title="Channels" aside={<MachineTag />}>
+    <Panel title="Channels" aside={channels.length > 0 && <MachineTag />}>
       {channels.length === 0 ? (
         <Empty title="No channels">They open once the guest answers.</Empty>
       ) : (
@@ -59,6 +59,7 @@ export function Channels() {
 
 function Row({ channel }: { channel: ChannelStatus }) {
   const look = LOOK[channel.state]
+  const trouble = troubleWords(channel)
   return (
     <Fragment>
       <tr className={`channel ${channel.state}`}>
@@ -69,21 +70,25 @@ function Row({ channel }: { channel: ChannelStatus }) {
           </span>
           <span className="under">
             {channel.port} · {look.word}
-            {channel.reconnects > 0 &&
-              `, ${count(channel.reconnects)} ${channel.reconnects === 1 ? 'redial' : 'redials'}`}
           </span>
         </th>
         <td className="right num">{milliseconds(channel.rtt_ms)}</td>
         <Traffic bytes={channel.bytes_in} frames={channel.frames_in} />
         <Traffic bytes={channel.bytes_out} frames={channel.frames_out} />
       </tr>
-      {channel.last_error !== null && (
-        <tr className="channel-error">
-          <td colSpan={4}>Last error: {visibleLine(channel.last_error)}</td>
+      {trouble !== '' && (
+        <tr className={`channel-trouble ${channel.state}`}>
+          <td colSpan={4}>{trouble}</td>
         </tr>
       )}
     </Fragment>
   )
+}
+
+/** Redials and the last error; empty for a channel that never had any. */
+function troubleWords({ reconnects, last_error: error }: ChannelStatus): string {
+  const redials = reconnects === 0 ? '' : `${count(reconnects)} ${reconnects === 1 ? 'redial' : 'redials'}. `
+  return (redials + (error === null ? '' : `Last error: ${visibleLine(error)}`)).trim()
 }
 
 function Traffic(props: { bytes: number; frames: number }) {

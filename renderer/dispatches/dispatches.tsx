@@ -9,7 +9,7 @@ const NONE: readonly DispatchRecord[] = []
 export function Dispatches() {
   const dispatches = useStore((state) => state.snapshot?.dispatches ?? NONE)
   return (
-    <Panel title="Dispatches" aside={<MachineTag />}>
+    <Panel title="Dispatches" aside={dispatches.length > 0 && <MachineTag />}>
       {dispatches.length === 0 ? (
         <Empty title="Nothing has run yet">
           What an agent or you run appears here: who asked, what it wrote, and the hash that binds it.

@@ -17,6 +17,10 @@ export function milliseconds(ms: number | null | undefined): string {
   return span(ms)
 }
 
+/** Round times of a scale or a target: `60 ms`, `1.5 s`. */
+export const axis = (ms: number): string =>
+  ms < 1000 ? `${Number(ms.toPrecision(3))} ms` : `${Number((ms / 1000).toPrecision(3))} s`
+
 /** A length of time in its two largest units: `41 s`, `2 min 3 s`, `3 h 5 min`, `2 d 4 h`. */
 export function span(ms: number): string {
   const seconds = Math.max(0, Math.round(ms / 1000))

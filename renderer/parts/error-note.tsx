@@ -1,6 +1,7 @@
 import { visible } from '../format/hostile.ts'
 import type { WireError } from '../protocol.ts'
 import { Mark } from './mark.tsx'
+import { Prose } from './prose.tsx'
 
 const LAYERS: Record<NonNullable<WireError['layer']>, string> = {
   app: 'The app',
@@ -16,8 +17,14 @@ export function ErrorNote({ error, onDismiss }: { error: WireError; onDismiss?: 
     <div className="note bad">
       <Mark shape="alert" tone="bad" />
       <div className="note-body">
-        <p className="note-title">{visible(error.message)}</p>
-        {error.next_step !== undefined && <p>{visible(error.next_step)}</p>}
+        <p className="note-title">
+          <Prose text={error.message} />
+        </p>
+        {error.next_step !== undefined && (
+          <p>
+            <Prose text={error.next_step} />
+          </p>
+        )}
         <p className="note-meta">
           {error.layer !== undefined && <span>{LAYERS[error.layer]}</span>}
           <code>{error.code}</code>

@@ -13,13 +13,12 @@ const machineName = (backend: Backend, accelerator: Accelerator) =>
 
 /** On what the times beside it were measured: an emulated figure must never pass for a Mac's. */
 export function MachineTag() {
-  const backend = useStore((state) => state.snapshot?.helper?.backend)
-  const accelerator = useStore((state) => state.snapshot?.helper?.accelerator)
-  if (backend === undefined || accelerator === undefined) return null
+  const machine = useStore((state) => state.machine)
+  if (machine === null) return <span className="machine">backend not known</span>
   return (
-    <span className="machine" title={`Measured on ${machineWords(backend, accelerator)}`}>
+    <span className="machine" title={`Measured on ${machineWords(machine.backend, machine.accelerator)}`}>
       <span className="sr-only">Measured on </span>
-      {machineName(backend, accelerator)}
+      {machineName(machine.backend, machine.accelerator)}
     </span>
   )
 }

@@ -1,5 +1,5 @@
 import type { KeyboardEvent, MouseEvent } from 'react'
-import { clockTime, milliseconds, span } from '../format/numbers.ts'
+import { axis, clockTime, milliseconds } from '../format/numbers.ts'
 import type { ResetReport } from '../protocol.ts'
 import { PATH_WORDS, floors, stackPhases, type Part, type Scale } from './phases.ts'
 
@@ -51,13 +51,13 @@ export function Chart({ resets, scale, targetMs, chosen, choose }: Props) {
       onClick={onClick}
     >
       <p className="chart-note">
-        <span className="num">{milliseconds(scale.top)}</span>
-        {scale.target === null && <span>target {span(targetMs)}, above this scale ↑</span>}
+        <span className="num">{axis(scale.top)}</span>
+        {scale.target === null && <span>target {axis(targetMs)}, above this scale ↑</span>}
       </p>
       <div className="chart-waited">
         {scale.target !== null && (
           <span className="chart-target" style={{ bottom: `${(scale.target / scale.top) * 100}%` }}>
-            target {span(scale.target)}
+            target {axis(scale.target)}
           </span>
         )}
         <svg viewBox={`0 0 ${SLOTS * SLOT} ${HEIGHT}`} preserveAspectRatio="none" aria-hidden="true">
@@ -74,24 +74,26 @@ export function Chart({ resets, scale, targetMs, chosen, choose }: Props) {
           ))}
         </svg>
       </div>
-      <div className="chart-ahead">
-        <p className="chart-note">done ahead, not waited for · up to {milliseconds(aheadTop)}</p>
-        <svg viewBox={`0 0 ${SLOTS * SLOT} 30`} preserveAspectRatio="none" aria-hidden="true">
-          <rect className="chosen" x={(first + chosen) * SLOT} y="0" width={SLOT} height="30" />
-          {stacks.map((stack, i) =>
-            stack.aheadMs === 0 ? null : (
-              <rect
-                key={resets[i]?.reset_at ?? i}
-                className="ahead"
-                x={(first + i) * SLOT + (SLOT - BAR) / 2}
-                y="1"
-                width={BAR}
-                height={Math.max(1, (stack.aheadMs / aheadTop) * 28)}
-              />
-            ),
-          )}
-        </svg>
-      </div>
+      {stacks.some((stack) => stack.aheadMs > 0) && (
+        <div className="chart-ahead">
+          <p className="chart-note">done ahead, not waited for · up to {milliseconds(aheadTop)}</p>
+          <svg viewBox={`0 0 ${SLOTS * SLOT} 30`} preserveAspectRatio="none" aria-hidden="true">
+            <rect className="chosen" x={(first + chosen) * SLOT} y="0" width={SLOT} height="30" />
+            {stacks.map((stack, i) =>
+              stack.aheadMs === 0 ? null : (
+                <rect
+                  key={resets[i]?.reset_at ?? i}
+                  className="ahead"
+                  x={(first + i) * SLOT + (SLOT - BAR) / 2}
+                  y="1"
+                  width={BAR}
+                  height={Math.max(1, (stack.aheadMs / aheadTop) * 28)}
+                />
+              ),
+            )}
+          </svg>
+        </div>
+      )}
     </div>
   )
 }

@@ -1,5 +1,5 @@
 import { useState } from 'react'
-import { milliseconds, span } from '../format/numbers.ts'
+import { axis, milliseconds } from '../format/numbers.ts'
 import { summarize } from '../format/percentiles.ts'
 import { MachineTag } from '../parts/machine-tag.tsx'
 import { Mark } from '../parts/mark.tsx'
@@ -21,7 +21,7 @@ export function Resets() {
   const chosen = found === -1 ? resets.length - 1 : found
   const report = resets[chosen]
   return (
-    <Panel title="Resets" aside={<MachineTag />}>
+    <Panel title="Resets" aside={report !== undefined && <MachineTag />}>
       {report === undefined ? (
         <Empty title="No resets yet">
           The VM is replaced after every dispatch; each time is measured and kept here.
@@ -74,7 +74,7 @@ function Figures({ resets, path }: { resets: readonly ResetReport[]; path: BootP
       <p className="figures-note">
         <Mark shape={met ? 'check' : 'alert'} tone={met ? 'ok' : 'warn'} size={13} />
         <span>
-          {met ? 'Under' : 'Over'} the target of {span(target)}. {PATH_WORDS[path]}, {summary.n}{' '}
+          {met ? 'Under' : 'Over'} the target of {axis(target)}. {PATH_WORDS[path]}, {summary.n}{' '}
           {summary.n === 1 ? 'reset' : 'resets'}
           {others > 0 && `, ${others} by ${path === 'cold_boot' ? 'fast snapshot' : 'cold boot'} not counted`}
           .

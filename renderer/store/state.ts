@@ -1,5 +1,12 @@
 import type { Call, Connection, Output } from '../bridge/index.ts'
-import type { AgentExecResponse, AppSnapshot, EvidenceVerdict, WireError } from '../protocol.ts'
+import type {
+  Accelerator,
+  AgentExecResponse,
+  AppSnapshot,
+  Backend,
+  EvidenceVerdict,
+  WireError,
+} from '../protocol.ts'
 import { EMPTY_OUTPUT, appendOutput, type LiveOutput } from './live-output.ts'
 import { share } from './share.ts'
 
@@ -18,6 +25,8 @@ export type Run =
 export type State = {
   connection: Connection
   snapshot: AppSnapshot | null
+  /** On what the times were measured; kept when the VM is gone, since its times are kept too. */
+  machine: { backend: Backend; accelerator: Accelerator } | null
   outputs: Readonly<Record<string, LiveOutput>>
   pending: ReadonlySet<PendingAction>
   /** The last action that failed, until it is put away. */
@@ -29,6 +38,7 @@ export type State = {
 export const INITIAL: State = {
   connection: { kind: 'connecting' },
   snapshot: null,
+  machine: null,
   outputs: {},
   pending: new Set(),
   failure: null,
@@ -56,7 +66,12 @@ export function reduce(state: State, change: Change): State {
       return { ...state, connection: change.connection }
     case 'pushed': {
       const snapshot = change.snapshot === null ? state.snapshot : share(state.snapshot, change.snapshot)
-      return { ...state, snapshot, outputs: withOutputs(state.outputs, change.outputs) }
+      const { backend, accelerator } = snapshot?.helper ?? {}
+      const machine =
+        backend === undefined || accelerator === undefined
+          ? state.machine
+          : share(state.machine, { backend, accelerator })
+      return { ...state, snapshot, machine, outputs: withOutputs(state.outputs, change.outputs) }
     }
     case 'asked':
       return { ...state, pending: new Set([...state.pending, change.action]), failure: null }

@@ -34,27 +34,40 @@ export function FindingsTable({ report, whole = false }: { report: ResetReport; 
 
 function Row({ finding, whole }: { finding: Finding; whole: boolean }) {
   const look = LOOK[finding.verdict]
-  const full = whole ? finding.full : null
-  const values = full ?? finding
-  const style = full === null ? undefined : 'whole'
+  const full = whole && finding.verdict !== 'agrees' ? finding.full : null
+  const short = finding.full === null ? undefined : 'short'
   return (
-    <tr className={finding.verdict}>
-      <th scope="row">
-        {finding.title}
-        <span className="under">{finding.asked}</span>
-      </th>
-      <td className={style} title={finding.full?.found}>
-        {visibleLine(values.found)}
-      </td>
-      <td className={style} title={finding.full?.expected}>
-        {visibleLine(values.expected)}
-      </td>
-      <td className="verdict">
-        <span className="inline-mark">
-          <Mark shape={look.shape} tone={look.tone} size={14} />
-          {look.word}
-        </span>
-      </td>
-    </tr>
+    <>
+      <tr className={finding.verdict}>
+        <th scope="row">
+          {finding.title}
+          <span className="under">{finding.asked}</span>
+        </th>
+        <td className={short} title={finding.full?.found}>
+          {visibleLine(finding.found)}
+        </td>
+        <td className={short} title={finding.full?.expected}>
+          {visibleLine(finding.expected)}
+        </td>
+        <td className="verdict">
+          <span className="inline-mark">
+            <Mark shape={look.shape} tone={look.tone} size={14} />
+            {look.word}
+          </span>
+        </td>
+      </tr>
+      {full !== null && (
+        <tr className={`${finding.verdict} whole`}>
+          <td colSpan={4}>
+            <dl>
+              <dt>Found</dt>
+              <dd>{visibleLine(full.found)}</dd>
+              <dt>Expected</dt>
+              <dd>{visibleLine(full.expected)}</dd>
+            </dl>
+          </td>
+        </tr>
+      )}
+    </>
   )
 }

@@ -28,7 +28,7 @@ export function findingsOf(report: ResetReport): Finding[] {
     {
       source: 'wipe',
       title: 'The wipe',
-      asked: 'the old VM and the new',
+      asked: 'old VM and new',
       ...wipeWords(report),
       full: null,
       verdict: judged('wipe', report.wipe !== null),
@@ -36,7 +36,7 @@ export function findingsOf(report: ResetReport): Finding[] {
     {
       source: 'fs_hash',
       title: 'Disk',
-      asked: 'bytes of the open file',
+      asked: 'bytes of the file',
       found: shortDigest(report.fs_hash),
       expected: shortDigest(report.fs_hash_baseline),
       full: { found: report.fs_hash ?? 'no answer', expected: report.fs_hash_baseline ?? 'none' },
@@ -45,7 +45,7 @@ export function findingsOf(report: ResetReport): Finding[] {
     {
       source: 'open_fd_count',
       title: 'Open descriptors',
-      asked: 'asked of the guest',
+      asked: 'from the guest',
       found: numberOr(report.open_fd_count, 'no answer'),
       expected: numberOr(report.open_fd_count_baseline, 'no baseline'),
       full: null,
@@ -54,7 +54,7 @@ export function findingsOf(report: ResetReport): Finding[] {
     {
       source: 'vmm_api_state',
       title: 'VM state',
-      asked: 'asked of the hypervisor',
+      asked: 'from the hypervisor',
       found: report.vmm_api_state ?? 'no answer',
       expected: report.expected_vmm_api_state,
       full: null,

@@ -13,7 +13,7 @@ import { wipeSentences } from './findings.ts'
 export function LastVerification() {
   const report = useStore((state) => state.snapshot?.resets[0] ?? state.snapshot?.helper?.last_reset ?? null)
   return (
-    <Panel title="Last wipe" className="proof" aside={<MachineTag />}>
+    <Panel title="Last wipe" className="proof" aside={report !== null && <MachineTag />}>
       {report === null ? (
         <Empty title="Nothing to prove yet">
           After the first dispatch the VM is replaced, and what shows that it was stands here.
