@@ -46,6 +46,13 @@ export class DispatchQueue {
     return this.#find(id) !== null
   }
 
+  /** Why a job would not be taken: BUSY, or an id that waits or runs already. */
+  refusal(client: string, id: string): BsmError | null {
+    if (this.has(id)) return reused(id)
+    const mine = this.#waiting.get(client)?.length ?? 0
+    return mine >= this.#limits.perClient || this.length >= this.#limits.total ? full(client, mine) : null
+  }
+
   /** Jobs start from now on. */
   open(): void {
     this.#open = true
@@ -68,10 +75,9 @@ export class DispatchQueue {
     signal?: AbortSignal,
   ): Promise<T> {
     if (signal?.aborted === true) return Promise.reject(cancelled())
-    if (this.has(id)) return Promise.reject(reused(id))
+    const refusal = this.refusal(client, id)
+    if (refusal !== null) return Promise.reject(refusal)
     const mine = this.#waiting.get(client) ?? []
-    if (mine.length >= this.#limits.perClient || this.length >= this.#limits.total)
-      return Promise.reject(full(client, mine.length))
     return new Promise<T>((resolve, reject) => {
       const controller = new AbortController()
       const onAbort = (): void => void this.cancel(id)
@@ -155,7 +161,7 @@ export class DispatchQueue {
 
 const cancelled = (): BsmError => new BsmError('CANCELLED', 'agent', 'It was cancelled before it ran.')
 
-const reused = (id: string): BsmError =>
+export const reused = (id: string): BsmError =>
   new BsmError('BAD_REQUEST', 'agent', `The command_id ${id} was used before.`, {
     nextStep: 'Draw a new UUID for every dispatch.',
   })

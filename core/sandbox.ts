@@ -282,7 +282,7 @@ export class HelperSandbox {
   }
 
   async #available<T>(ask: () => Promise<T>): Promise<T> {
-    if (this.state() === 'ready') return ask()
+    if (this.#supervisor.state.kind === 'ready') return ask()
     throw new SandboxNotAvailableError('VM_LIFECYCLE_ERROR', 'app', 'The VM is not running.', {
       nextStep: 'Start it with `bsm up`.',
     })

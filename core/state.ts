@@ -2,6 +2,7 @@ import type { Clock } from './clock.ts'
 import type { SupervisorState } from './helper/index.ts'
 import type {
   AppSnapshot,
+  BsmError,
   AppState,
   Degraded,
   DispatchRecord,
@@ -23,6 +24,8 @@ export type Activity =
 export interface Circumstances {
   readonly ending: boolean
   readonly degraded: Degraded | null
+  /** Why a boot could not even be tried. */
+  readonly problem: BsmError | null
   readonly supervisor: SupervisorState
   readonly activity: Activity
 }
@@ -34,7 +37,7 @@ export interface Standing {
 }
 
 /** The one place that decides what state the app is in; tray, window, CLI and MCP show it and derive nothing. */
-export function standing({ ending, degraded, supervisor, activity }: Circumstances): Standing {
+export function standing({ ending, degraded, problem, supervisor, activity }: Circumstances): Standing {
   const is = (state: AppState, message: string, error: WireError | null = null): Standing => ({
     state,
     message,
@@ -44,6 +47,7 @@ export function standing({ ending, degraded, supervisor, activity }: Circumstanc
   if (degraded !== null) return is('degraded', `Dispatches are refused: ${degraded.message}`)
   switch (supervisor.kind) {
     case 'stopped':
+      if (problem !== null) return is('failed', problem.message, problem.toWire())
       return is('stopped', 'The VM is not running.')
     case 'starting':
       return is('starting', 'Starting the VM.')

@@ -62,10 +62,7 @@ export class HelperSupervisor {
   start(bootArgs: readonly string[]): Promise<void> {
     const { kind } = this.#state
     if (kind === 'ready') return Promise.resolve()
-    if (kind === 'stopping')
-      return Promise.reject(
-        new BsmError('BUSY', 'app', 'The VM is being stopped.', { nextStep: 'Try again in a moment.' }),
-      )
+    if (kind === 'stopping') return this.stop().then(() => this.start(bootArgs))
     const ready = new Promise<void>((resolve, reject) => this.#waiters.push({ resolve, reject }))
     if (kind === 'stopped' || kind === 'failed') {
       this.#bootArgs = bootArgs
@@ -179,8 +176,9 @@ export class HelperSupervisor {
     if (isPermanent(why)) return this.#fail(why)
     const inMs = this.#budget.spend(performance.now(), readySince)
     if (inMs === null) return this.#fail(gaveUp(why))
-    this.#enter({ kind: 'restarting', why, inMs })
+    // Before anyone hears of it: a listener may stop us.
     this.#restart = setTimeout(() => this.#launch(), inMs)
+    this.#enter({ kind: 'restarting', why, inMs })
   }
 
   #fail(error: BsmError): void {

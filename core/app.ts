@@ -1,0 +1,676 @@
+import { EventEmitter } from 'node:events'
+import { AuditLog, headPathOf } from './audit/index.ts'
+import { ClientStore } from './clients.ts'
+import { systemClock, type Clock } from './clock.ts'
+import { DegradedStore } from './degraded.ts'
+import { Dispatcher, type ExecAnswer, type VerifyAnswer } from './dispatcher.ts'
+import { EvidenceStore } from './evidence/index.ts'
+import { fileError } from './files.ts'
+import {
+  helperEnvironment,
+  HelperIdentityFile,
+  HelperSupervisor,
+  type RestartLimits,
+  type StopLadder,
+  type SupervisorState,
+} from './helper/index.ts'
+import { loadImage } from './image.ts'
+import { acquireInstanceLock, type InstanceLock } from './instance-lock.ts'
+import { loadOrCreateKey } from './keys.ts'
+import { LocalSockets } from './local-sockets/index.ts'
+import { createLogger, type Logger } from './log.ts'
+import { ensurePaths, type Paths } from './paths.ts'
+import {
+  BsmError,
+  type AppSnapshot,
+  type AuditVerdict,
+  type Degraded,
+  type EvidenceVerdict,
+  type ExecOutputEvent,
+  type HelperEvent,
+  type QueryKind,
+  type QueryResponse,
+  type ResetReport,
+  type Settings,
+} from './protocol/index.ts'
+import { DispatchQueue, type QueueLimits } from './queue.ts'
+import { Revival } from './revival.ts'
+import {
+  HelperSandbox,
+  SandboxResetDivergenceError,
+  type BootConfig,
+  type SandboxDeadlines,
+  type ToolCall,
+} from './sandbox.ts'
+import { SettingsStore } from './settings.ts'
+import { standing, StateStore, type Activity } from './state.ts'
+
+export interface AppOptions {
+  readonly version: string
+  readonly paths: Paths
+  /** Directory of the guest images, one folder a recipe. */
+  readonly imageDir: string
+  /** The helper's program and what stands before `boot` on its command line. */
+  readonly helper: {
+    readonly command: string
+    readonly args: readonly string[]
+    readonly env?: Readonly<Record<string, string>>
+  }
+  /** Where people read progress; nothing is printed without it. */
+  readonly people?: { write(text: string): unknown }
+  /** False leaves the VM stopped until someone asks for it. */
+  readonly autoStart?: boolean
+  readonly clock?: Clock
+  readonly queueLimits?: QueueLimits
+  readonly restartLimits?: RestartLimits
+  readonly stopLadder?: StopLadder
+  readonly deadlines?: SandboxDeadlines
+  readonly bootMs?: number
+}
+
+export type OutputListener = (event: ExecOutputEvent, client: string) => void
+
+/** The status of a VM that is being watched is asked for this often; unwatched, never. */
+const WATCH_EVERY_MS = 5_000
+
+/**
+ * The engine: one app per state directory, one VM, one dispatch at a time, one state.
+ *
+ * `start` returns as soon as the app can be talked to; the VM comes up behind it.
+ */
+export class App {
+  readonly #options: AppOptions
+  readonly #clock: Clock
+  readonly #store: StateStore
+  readonly #queue: DispatchQueue
+  readonly #supervisor: HelperSupervisor
+  readonly #sandbox: HelperSandbox
+  readonly #degradedStore: DegradedStore
+  readonly #identity: HelperIdentityFile
+  readonly #output = new EventEmitter<{ output: Parameters<OutputListener> }>()
+  readonly #revival: Revival
+  readonly #stopped: Promise<void>
+  #markStopped: () => void = () => undefined
+  #running: Running | null = null
+  #degraded: Degraded | null = null
+  #problem: BsmError | null = null
+  #activity: Activity = { kind: 'idle' }
+  #ending: Promise<void> | null = null
+  #swept: Promise<void> = Promise.resolve()
+  #watchers = 0
+  #watch: NodeJS.Timeout | undefined
+  #status: Promise<void> | null = null
+  #ui: { mintUrl: () => string; close: () => Promise<void> } | null = null
+
+  constructor(options: AppOptions) {
+    this.#options = options
+    this.#clock = options.clock ?? systemClock
+    this.#store = new StateStore(options.version, this.#clock)
+    this.#queue = new DispatchQueue(options.queueLimits, () => this.#queueChanged())
+    this.#degradedStore = new DegradedStore(options.paths.degraded)
+    this.#identity = new HelperIdentityFile(options.paths.helperIdentity)
+    this.#supervisor = new HelperSupervisor({
+      command: options.helper.command,
+      args: options.helper.args,
+      env: helperEnvironment(process.env, {
+        BSM_STATE_DIR: options.paths.stateDir,
+        BSM_CONFIG_DIR: options.paths.configDir,
+        ...options.helper.env,
+      }),
+      cwd: '/',
+      identity: this.#identity,
+      onState: (state) => this.#supervisorChanged(state),
+      onEvent: (event) => this.#helperSaid(event),
+      onLog: (line) => this.#logger.debug({ from: 'helper' }, line),
+      limits: options.restartLimits,
+      ladder: options.stopLadder,
+      bootMs: options.bootMs,
+    })
+    this.#sandbox = new HelperSandbox(this.#supervisor, options.deadlines)
+    this.#revival = new Revival({
+      idle: () => !this.#queue.running && this.#refusal() === null,
+      reset: async (why) => void (await this.#live.dispatcher.reset('app', why)),
+      replaceHelper: (why) => void this.#supervisor.replace(why),
+      clock: this.#clock,
+    })
+    this.#stopped = new Promise((resolve) => (this.#markStopped = resolve))
+  }
+
+  // -------------------------------------------------------------- life
+
+  /** Takes the state directory, opens the sockets, and begins to boot the VM. Throws a sentence. */
+  async start(): Promise<void> {
+    const { paths } = this.#options
+    ensurePaths(paths)
+    const lock = acquireInstanceLock(paths.lock)
+    const undo: (() => void)[] = [() => lock.release()]
+    try {
+      const logger = openLogger(paths.logsDir, this.#options.people)
+      const settings = new SettingsStore(paths.settings)
+      const clients = new ClientStore(paths.clients, this.#clock)
+      const audit = AuditLog.open({
+        logPath: paths.auditLog,
+        headPath: headPathOf(paths),
+        key: loadOrCreateKey(paths.auditKey),
+        now: () => this.#clock.now(),
+      })
+      undo.push(() => audit.close())
+      audit.append('app_started', { version: this.#options.version, pid: process.pid })
+      const evidence = new EvidenceStore(paths.evidenceDir)
+      await evidence.load()
+      this.#degraded = this.#degradedStore.load(this.#clock.now())
+      this.#degradedStore.arm(this.#clock.now())
+      const dispatcher = this.#makeDispatcher(audit, evidence, logger)
+      const sockets = new LocalSockets(this, { paths, clients, logger })
+      this.#running = { lock, logger, settings, clients, audit, evidence, dispatcher, sockets }
+      undo.push(() => (this.#running = null))
+      await sockets.open()
+    } catch (error) {
+      for (const step of undo.reverse()) step()
+      throw error
+    }
+    this.#refresh()
+    this.#swept = this.#sweep()
+    if (this.#options.autoStart !== false && this.#degraded === null)
+      this.up().catch((error: unknown) => this.#logger.error(BsmError.from(error, 'app').message))
+  }
+
+  #makeDispatcher(audit: AuditLog, evidence: EvidenceStore, logger: Logger): Dispatcher {
+    return new Dispatcher({
+      sandbox: this.#sandbox,
+      queue: this.#queue,
+      audit,
+      evidence,
+      store: this.#store,
+      clock: this.#clock,
+      logger,
+      refusal: () => this.#refusal(),
+      onActivity: (activity) => this.#enter(activity),
+      degrade: (error) => this.#degrade(error),
+      replaceHelper: (why) => void this.#supervisor.replace(why),
+    })
+  }
+
+  /** Ends what a crashed app left running; known by its recorded identity, reported, never by name. */
+  async #sweep(): Promise<void> {
+    const { lock, audit } = this.#live
+    const found = await this.#identity.endLeftover()
+    if (lock.takenFrom !== null)
+      this.#logger.warn(
+        `The app before this one (process ${lock.takenFrom.pid}) ended without stopping in order.`,
+      )
+    if (found === null) return
+    this.#logger.warn(found)
+    audit.append('leftover_ended', { message: found })
+    this.#store.update({ last_crash: found })
+  }
+
+  /** Stops the VM and everything that `start` opened; idempotent, and safe to call at any time. */
+  stop(): Promise<void> {
+    this.#ending ??= this.#end()
+    return this.#ending
+  }
+
+  async #end(): Promise<void> {
+    const running = this.#running
+    if (running !== null) {
+      this.#refresh()
+      await this.#halt()
+      await Promise.all([running.sockets.close(), this.#ui?.close()])
+      try {
+        running.audit.append('app_stopped')
+      } catch (error) {
+        running.logger.error(BsmError.from(error, 'app').message)
+      }
+      running.audit.close()
+      this.#store.close()
+      clearInterval(this.#watch)
+      running.lock.release()
+      this.#running = null
+    }
+    this.#markStopped()
+  }
+
+  /** Resolves when the app has stopped, whoever asked for it. */
+  get whenStopped(): Promise<void> {
+    return this.#stopped
+  }
+
+  /** Starts the VM. Resolves when it can be dispatched to; rejects with why it cannot, DEGRADED included. */
+  async up(): Promise<void> {
+    if (this.#ending !== null) throw notRunning('The app is stopping.')
+    if (this.#degraded !== null) throw degradedError(this.#degraded)
+    await this.#swept.catch(() => undefined)
+    try {
+      this.#problem = null
+      await this.#sandbox.boot(this.#bootConfig())
+    } catch (error) {
+      const known = BsmError.from(error, 'app')
+      if (this.#supervisor.state.kind === 'stopped' && known.code !== 'CANCELLED') this.#problem = known
+      this.#logger.error(known.message)
+      this.#refresh()
+      throw known
+    }
+  }
+
+  #bootConfig(): BootConfig {
+    const settings = this.#live.settings.current
+    const image = loadImage(this.#options.imageDir, settings.image)
+    this.#store.update({ tools: image.manifest.tools })
+    return {
+      kernel: image.kernel,
+      rootfs: image.rootfs,
+      initrd: image.initrd,
+      cmdline: image.manifest.cmdline,
+      cpus: settings.cpus,
+      memoryMib: settings.memory_mib,
+      stateDir: this.#options.paths.stateDir,
+      rootfsDigest: image.manifest.rootfs.digest,
+    }
+  }
+
+  /** Stops the VM; the app goes on. What runs is cancelled, what waits is refused. Idempotent. */
+  async down(): Promise<void> {
+    await this.#halt()
+    this.#refresh()
+  }
+
+  async #halt(): Promise<void> {
+    this.#queue.close()
+    this.#queue.refuseAll(notRunning('The VM was stopped.'))
+    await this.#sandbox.shutdown()
+  }
+
+  // -------------------------------------------------------------- dispatches
+
+  /** Never rejects: an error is part of the answer (protocol §5). Output goes to `onOutput` as it comes. */
+  async exec(
+    client: string,
+    call: ToolCall,
+    options: { readonly onOutput?: (event: ExecOutputEvent) => void; readonly signal?: AbortSignal } = {},
+  ): Promise<ExecAnswer> {
+    const { onOutput, signal } = options
+    const forward: OutputListener = (event) => {
+      if (event.command_id === call.command_id) onOutput?.(event)
+    }
+    if (onOutput !== undefined) this.#output.on('output', forward)
+    try {
+      return await this.#live.dispatcher.exec(client, call, signal)
+    } finally {
+      this.#output.off('output', forward)
+      void this.#refreshStatus()
+    }
+  }
+
+  /** Rejects with DEGRADED when degraded, and when there is no report. */
+  async reset(client: string, signal?: AbortSignal): Promise<ResetReport> {
+    try {
+      return await this.#live.dispatcher.reset(client, undefined, signal)
+    } finally {
+      void this.#refreshStatus()
+    }
+  }
+
+  /** Looks at the three sources of the running VM; a contradiction degrades. */
+  verify(client: string, signal?: AbortSignal): Promise<VerifyAnswer> {
+    return this.#live.dispatcher.verify(client, signal)
+  }
+
+  /** Asks the guest. BUSY while another client's dispatch runs: its processes are not for others to see. */
+  async query(client: string, kind: QueryKind, person = false): Promise<QueryResponse> {
+    if (this.#supervisor.state.kind !== 'ready') throw this.#refusal() ?? notRunning('The VM is not running.')
+    const current = this.#live.dispatcher.current
+    if (current !== null && current.client !== client && !person)
+      throw new BsmError('BUSY', 'app', "Another client's dispatch is running.", {
+        nextStep: 'Ask again in a moment.',
+      })
+    return this.#sandbox.query(kind)
+  }
+
+  /** False when no such command waits or runs, or when it is another client's; a person may cancel any. */
+  cancel(commandId: string, client?: string): boolean {
+    return this.#queue.cancel(commandId, client)
+  }
+
+  /** The snapshot, with what the helper knows right now. */
+  async status(): Promise<AppSnapshot> {
+    await this.#refreshStatus()
+    return this.#store.snapshot
+  }
+
+  // -------------------------------------------------------------- state
+
+  snapshot(): AppSnapshot {
+    return this.#store.snapshot
+  }
+
+  /** Hears snapshots, at most 20 a second; while anyone does, the VM's figures are kept fresh. */
+  subscribe(subscriber: (snapshot: AppSnapshot) => void): () => void {
+    const unsubscribe = this.#store.subscribe(subscriber)
+    this.#watchers += 1
+    this.#watch ??= setInterval(() => void this.#refreshStatus(), WATCH_EVERY_MS)
+    let subscribed = true
+    return () => {
+      if (!subscribed) return
+      subscribed = false
+      unsubscribe()
+      this.#watchers -= 1
+      if (this.#watchers > 0) return
+      clearInterval(this.#watch)
+      this.#watch = undefined
+    }
+  }
+
+  /** Hears the output of every dispatch, with the client whose it is. */
+  onOutput(listener: OutputListener): () => void {
+    this.#output.on('output', listener)
+    return () => this.#output.off('output', listener)
+  }
+
+  #enter(activity: Activity): void {
+    this.#activity = activity
+    this.#refresh()
+  }
+
+  #refresh(): void {
+    const next = standing({
+      ending: this.#ending !== null,
+      degraded: this.#degraded,
+      problem: this.#problem,
+      supervisor: this.#supervisor.state,
+      activity: this.#activity,
+    })
+    this.#store.update({ ...next, degraded: this.#degraded })
+  }
+
+  #queueChanged(): void {
+    this.#store.update({ queue_length: this.#queue.length })
+  }
+
+  #supervisorChanged(state: SupervisorState): void {
+    switch (state.kind) {
+      case 'ready':
+        this.#sandbox.booted()
+        this.#audit('vm_booted', { boot_path: state.boot.boot_path, helper_pid: state.pid })
+        this.#logger.info(
+          `The VM is ready (${state.boot.boot_path === 'cold_boot' ? 'cold boot' : 'from its golden snapshot'}).`,
+        )
+        void this.#refreshStatus()
+        if (this.#degraded === null && this.#ending === null) this.#queue.open()
+        break
+      case 'restarting':
+        this.#queue.close()
+        this.#crashed(state.why)
+        this.#store.update({ helper: null, helper_restarts: this.#store.snapshot.helper_restarts + 1 })
+        // Nothing may be dispatched anyway until a person acted.
+        if (this.#degraded !== null) void this.#sandbox.shutdown()
+        break
+      case 'failed':
+        this.#queue.close()
+        this.#crashed(state.error)
+        this.#store.update({ helper: null })
+        if (isDivergence(state.error)) this.#degrade(asDivergence(state.error))
+        this.#queue.refuseAll(state.error)
+        break
+      case 'stopped':
+        this.#store.update({ helper: null })
+        break
+      case 'starting':
+      case 'stopping':
+        this.#queue.close()
+    }
+    this.#refresh()
+  }
+
+  #crashed(why: BsmError): void {
+    this.#logger.error(why.message)
+    this.#store.update({ last_crash: why.message })
+    this.#audit('helper_crashed', { code: why.code, message: why.message.slice(0, 500) })
+  }
+
+  #helperSaid(event: HelperEvent): void {
+    switch (event.event) {
+      case 'exec_output': {
+        const current = this.#running?.dispatcher.current
+        if (current?.commandId === event.command_id) this.#output.emit('output', event, current.client)
+        return
+      }
+      case 'channel_changed':
+        return this.#store.updateHelper((status) => ({
+          ...status,
+          channels: [
+            ...status.channels.filter(({ port }) => port !== event.channel.port),
+            event.channel,
+          ].sort((a, b) => a.port - b.port),
+        }))
+      case 'standby_changed':
+        return this.#store.updateHelper((status) => ({ ...status, standby: event.standby }))
+      case 'vmm_state_changed':
+        return void this.#refreshStatus()
+      case 'guest_unreachable':
+        this.#logger.warn(event.message ?? 'The guest stopped answering.')
+        return this.#revival.wanted('The guest stopped answering; making a new VM.')
+      case 'log':
+        this.#logger[event.level]({ from: event.source }, event.message ?? '')
+        return
+      case 'helper_panic':
+      case 'protocol_error':
+        this.#logger.error({ from: 'helper' }, event.message ?? event.event)
+        return
+      case 'reset_phase':
+        return
+    }
+  }
+
+  /** Takes the helper's status into the snapshot; a VM that died while nobody used it is replaced. */
+  #refreshStatus(): Promise<void> {
+    if (this.#supervisor.state.kind !== 'ready') return Promise.resolve()
+    this.#status ??= this.#sandbox
+      .status()
+      .then((helper) => {
+        this.#store.update({ helper })
+        if (
+          helper.vmm_api_state === 'stopped' ||
+          helper.vmm_api_state === 'error' ||
+          helper.state === 'failed'
+        )
+          this.#revival.wanted('The VM ended unexpectedly; making a new one.')
+      })
+      .catch((error: unknown) => this.#logger.debug(BsmError.from(error, 'helper').message))
+      .finally(() => (this.#status = null))
+    return this.#status
+  }
+
+  // -------------------------------------------------------------- degraded mode
+
+  /** Why nothing is dispatched now; null also while the VM starts, since a dispatch may wait for it. */
+  #refusal(): BsmError | null {
+    if (this.#ending !== null) return notRunning('The app is stopping.')
+    if (this.#degraded !== null) return degradedError(this.#degraded)
+    const state = this.#supervisor.state
+    if (state.kind === 'failed') return state.error
+    if (state.kind === 'stopped' || state.kind === 'stopping')
+      return this.#problem ?? notRunning('The VM is not running.')
+    return null
+  }
+
+  /** On disk first; then refused, recorded and shown. */
+  #degrade(error: SandboxResetDivergenceError): void {
+    if (this.#degraded !== null) return
+    const record = this.#putOnDisk({
+      since: this.#clock.now().toISOString(),
+      code: error.code,
+      sources: [...error.sources],
+      message: error.message,
+      report: error.report,
+    })
+    this.#degraded = record
+    this.#queue.close()
+    this.#queue.refuseAll(degradedError(record))
+    this.#logger.error(`Degraded: ${error.message}`)
+    this.#audit('degraded', {
+      code: error.code,
+      sources: record.sources,
+      message: error.message.slice(0, 500),
+    })
+    this.#refresh()
+  }
+
+  /** Refusing goes on in memory even where the disk takes nothing; then the message says that it will not last. */
+  #putOnDisk(record: Degraded): Degraded {
+    try {
+      this.#degradedStore.enter(record)
+      return record
+    } catch (error) {
+      const problem = BsmError.from(error, 'app').message
+      this.#logger.error(problem)
+      return { ...record, message: `${record.message} This will be forgotten when the app ends: ${problem}` }
+    }
+  }
+
+  /** A person takes responsibility: recorded first, then a new helper from verified parts. Throws a sentence. */
+  async recover(reason: string, by = 'cli'): Promise<void> {
+    const { audit } = this.#live
+    if (this.#degraded === null)
+      throw new BsmError('BAD_REQUEST', 'app', 'The sandbox is not degraded.', {
+        nextStep: 'There is nothing to do.',
+      })
+    audit.append('recovered', { reason, by, was: this.#degraded.code })
+    this.#degradedStore.leave()
+    this.#degraded = null
+    this.#degradedStore.arm(this.#clock.now())
+    // The helper that saw the divergence refuses for the rest of its life.
+    await this.#halt()
+    this.#refresh()
+    await this.up()
+  }
+
+  // -------------------------------------------------------------- administration
+
+  get clients(): { list: ClientStore['list']; add(name: string): string; revoke(name: string): void } {
+    const { clients, audit, sockets } = this.#live
+    return {
+      list: () => clients.list(),
+      add: (name) => {
+        const token = clients.add(name)
+        audit.append('client_added', { client: name })
+        return token
+      },
+      revoke: (name) => {
+        clients.revoke(name)
+        sockets.dropClient(name)
+        audit.append('client_revoked', { client: name })
+      },
+    }
+  }
+
+  settings(set?: Partial<{ [K in keyof Settings]: Settings[K] | undefined }>): {
+    settings: Settings
+    restart_needed: boolean
+  } {
+    const { settings, audit } = this.#live
+    if (set !== undefined) {
+      const before = settings.current
+      const after = settings.set(set)
+      audit.append('settings_changed', { before: { ...before }, after: { ...after } })
+    }
+    return { settings: settings.current, restart_needed: this.#restartNeeded(settings.current) }
+  }
+
+  #restartNeeded(settings: Settings): boolean {
+    const { helper } = this.#store.snapshot
+    if (helper === null) return false
+    return (
+      helper.cpus !== settings.cpus ||
+      helper.memory_mib !== settings.memory_mib ||
+      (helper.image !== null && helper.image.recipe !== settings.image)
+    )
+  }
+
+  verifyAudit(): Promise<AuditVerdict> {
+    return this.#live.audit.verify()
+  }
+
+  /** Recomputes a kept chain and compares it with the hash in the audit log, without the helper. */
+  async verifyEvidence(commandId: string): Promise<EvidenceVerdict> {
+    const { audit, evidence } = this.#live
+    const entry = await audit.find('dispatch', (candidate) => candidate.command_id === commandId)
+    const onRecord = typeof entry?.evidence_hash === 'string' ? entry.evidence_hash : null
+    return evidence.verify(commandId, onRecord)
+  }
+
+  /** A fresh single-use address of the page. Throws when no UI is served. */
+  openUi(): string {
+    if (this.#ui !== null) return this.#ui.mintUrl()
+    throw new BsmError('BAD_REQUEST', 'app', 'This app serves no page.', {
+      nextStep: 'Start it with npm start.',
+    })
+  }
+
+  /** The UI server announces itself; the app closes it when it stops. */
+  attachUi(ui: { mintUrl: () => string; close: () => Promise<void> }): void {
+    this.#ui = ui
+  }
+
+  get logger(): Logger {
+    return this.#logger
+  }
+
+  get version(): string {
+    return this.#options.version
+  }
+
+  #audit(kind: Parameters<AuditLog['append']>[0], facts: Parameters<AuditLog['append']>[1]): void {
+    try {
+      this.#running?.audit.append(kind, facts)
+    } catch (error) {
+      this.#logger.error(BsmError.from(error, 'app').message)
+    }
+  }
+
+  get #logger(): Logger {
+    return this.#running?.logger ?? SILENT
+  }
+
+  get #live(): Running {
+    if (this.#running !== null) return this.#running
+    throw notRunning('The app is not running.')
+  }
+}
+
+interface Running {
+  readonly lock: InstanceLock
+  readonly logger: Logger
+  readonly settings: SettingsStore
+  readonly clients: ClientStore
+  readonly audit: AuditLog
+  readonly evidence: EvidenceStore
+  readonly dispatcher: Dispatcher
+  readonly sockets: LocalSockets
+}
+
+const SILENT = createLogger({})
+
+function openLogger(directory: string, people: AppOptions['people']): Logger {
+  try {
+    return createLogger({ directory, ...(people === undefined ? {} : { people }) })
+  } catch (error) {
+    throw fileError(error, 'open the log')
+  }
+}
+
+const notRunning = (message: string): BsmError =>
+  new BsmError('VM_LIFECYCLE_ERROR', 'app', message, { nextStep: 'Start it with `bsm up`.' })
+
+const degradedError = (degraded: Degraded): BsmError =>
+  new BsmError('DEGRADED', 'app', `Dispatches are refused: ${degraded.message}`, {
+    nextStep: 'Look at the report, then leave degraded mode with `bsm recover --reason "…"`.',
+  })
+
+const isDivergence = (error: BsmError): boolean =>
+  ['RESET_VERIFICATION_DIVERGENCE', 'RESET_VERIFICATION_TIMEOUT', 'DEGRADED'].includes(error.code)
+
+const asDivergence = (error: BsmError): SandboxResetDivergenceError =>
+  error.code === 'RESET_VERIFICATION_TIMEOUT'
+    ? new SandboxResetDivergenceError(error.code, error.message, [], null)
+    : new SandboxResetDivergenceError('RESET_VERIFICATION_DIVERGENCE', error.message, [], null)

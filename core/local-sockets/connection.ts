@@ -1,0 +1,211 @@
+import type { Socket } from 'node:net'
+import {
+  BsmError,
+  HelloRequest,
+  LIMITS,
+  LineSplitter,
+  parseJsonLine,
+  type WireError,
+} from '../protocol/index.ts'
+
+/** Who speaks on a connection. A person's may cancel any command and sees all of them. */
+export interface Peer {
+  readonly client: string
+  readonly person: boolean
+}
+
+export interface ConnectionHandler {
+  /** The peer of these credentials, or null. */
+  authenticate(hello: HelloRequestFields): Peer | null
+  helloResponse(requestId: string): object
+  /** Answers one request; what it throws becomes an `error_response`. */
+  handle(message: unknown, connection: Connection, peer: Peer): Promise<object>
+  onClosed(connection: Connection): void
+}
+
+export type HelloRequestFields = { readonly token: string; readonly client: string }
+
+export interface ConnectionLimits {
+  /** Bytes that may wait for a peer that does not read, before it is dropped. */
+  readonly eventBytes: number
+  readonly answerBytes: number
+  readonly inFlight: number
+}
+
+export const CONNECTION_LIMITS: ConnectionLimits = {
+  eventBytes: 4 * 1024 * 1024,
+  answerBytes: 2 * LIMITS.ndjsonLineBytes,
+  inFlight: 64,
+}
+
+const FINISH_MS = 500
+
+/** One connection to a local socket (protocol §5): `hello` first, in time and short; then requests by id. */
+export class Connection {
+  readonly #socket: Socket
+  readonly #handler: ConnectionHandler
+  readonly #limits: ConnectionLimits
+  readonly #gone = new AbortController()
+  readonly #helloTimer: NodeJS.Timeout
+  readonly #lines = new LineSplitter()
+  #helloBytes: Buffer = Buffer.alloc(0)
+  #peer: Peer | null = null
+  #inFlight = 0
+  /** Set by a `subscribe` request. */
+  subscribed = false
+
+  constructor(socket: Socket, handler: ConnectionHandler, limits: ConnectionLimits = CONNECTION_LIMITS) {
+    this.#socket = socket
+    this.#handler = handler
+    this.#limits = limits
+    this.#helloTimer = setTimeout(
+      () => this.#refuse(null, unauthorized('There was no hello within 2 s.')),
+      LIMITS.helloWithinMs,
+    )
+    socket.on('data', (chunk: Buffer) => this.#read(chunk))
+    socket.on('error', () => undefined)
+    socket.on('close', () => {
+      clearTimeout(this.#helloTimer)
+      this.#gone.abort()
+      handler.onClosed(this)
+    })
+  }
+
+  /** Aborted when the peer is gone. */
+  get gone(): AbortSignal {
+    return this.#gone.signal
+  }
+
+  get peer(): Peer | null {
+    return this.#peer
+  }
+
+  /** Sends an event, unless the peer reads so slowly that it must go. `line` ends in a newline. */
+  sendEvent(line: string): void {
+    if (this.#socket.writableLength > this.#limits.eventBytes) this.drop()
+    else this.#write(line)
+  }
+
+  /** Hangs up after what is on its way, but does not wait long for it. */
+  finish(): void {
+    this.#socket.destroySoon()
+    setTimeout(() => this.#socket.destroy(), FINISH_MS).unref()
+  }
+
+  drop(): void {
+    this.#socket.destroy()
+  }
+
+  #write(line: string): void {
+    if (!this.#socket.destroyed) this.#socket.write(line)
+  }
+
+  #answer(response: object): void {
+    if (this.#socket.writableLength > this.#limits.answerBytes) this.drop()
+    else this.#write(`${JSON.stringify(response)}\n`)
+  }
+
+  #error(requestId: string | null, error: WireError): void {
+    // Without an id nobody can match it; it is an event then (protocol §2).
+    if (requestId !== null) this.#answer({ kind: 'error_response', request_id: requestId, error })
+    else
+      this.#answer({
+        kind: 'event',
+        event: 'protocol_error',
+        message: error.message,
+        ts: new Date().toISOString(),
+      })
+  }
+
+  /** Says why and hangs up. */
+  #refuse(requestId: string | null, error: BsmError): void {
+    clearTimeout(this.#helloTimer)
+    this.#error(requestId, error.toWire())
+    this.#socket.destroySoon()
+  }
+
+  #read(chunk: Buffer): void {
+    const rest = this.#peer === null ? this.#readHello(chunk) : chunk
+    if (rest === null || this.#peer === null) return
+    for (const line of this.#lines.push(rest)) {
+      if (this.#socket.destroyed || this.#socket.writableEnded) return
+      if (line.kind === 'line') this.#request(line.text, this.#peer)
+      else this.#error(null, tooLong().toWire())
+    }
+  }
+
+  /** Collects the first line, never more than its limit; returns what came after it. */
+  #readHello(chunk: Buffer): Buffer | null {
+    if (this.#socket.writableEnded) return null
+    const newline = chunk.indexOf(0x0a)
+    const part = newline === -1 ? chunk : chunk.subarray(0, newline)
+    const line = Buffer.concat([this.#helloBytes, part], this.#helloBytes.length + part.length)
+    if (line.length > LIMITS.helloBytes) {
+      this.#refuse(null, unauthorized('The hello is longer than 4 KiB.'))
+      return null
+    }
+    this.#helloBytes = line
+    if (newline === -1) return null
+    this.#hello(line.toString('utf8'))
+    return chunk.subarray(newline + 1)
+  }
+
+  #hello(text: string): void {
+    const parsed = HelloRequest.safeParse(parseOrNull(text))
+    if (!parsed.success)
+      return this.#refuse(
+        idOf(parseOrNull(text)),
+        unauthorized('The first line must be a hello with a token.'),
+      )
+    const { request_id, token, client } = parsed.data
+    const peer = this.#handler.authenticate({ token, client })
+    if (peer === null)
+      return this.#refuse(request_id, unauthorized('The token is not the one of this client.'))
+    clearTimeout(this.#helloTimer)
+    this.#peer = peer
+    this.#answer(this.#handler.helloResponse(request_id))
+  }
+
+  #request(text: string, peer: Peer): void {
+    const message = parseOrNull(text)
+    const requestId = idOf(message)
+    if (message === undefined) return this.#error(null, badRequest('The line is not JSON.').toWire())
+    if (this.#inFlight >= this.#limits.inFlight)
+      return this.#error(requestId, new BsmError('BUSY', 'app', 'Too many requests are in flight.').toWire())
+    this.#inFlight += 1
+    this.#handler
+      .handle(message, this, peer)
+      .then((response) => this.#answer(response))
+      .catch((error: unknown) => this.#error(requestId, BsmError.from(error, 'app').toWire()))
+      .finally(() => (this.#inFlight -= 1))
+  }
+}
+
+function parseOrNull(text: string): unknown {
+  try {
+    return parseJsonLine(text)
+  } catch {
+    return undefined
+  }
+}
+
+const idOf = (message: unknown): string | null =>
+  typeof message === 'object' &&
+  message !== null &&
+  'request_id' in message &&
+  typeof message.request_id === 'string'
+    ? message.request_id.slice(0, 64)
+    : null
+
+const unauthorized = (message: string): BsmError =>
+  new BsmError('UNAUTHORIZED', 'app', message, { nextStep: 'Get a token with `bsm clients add NAME`.' })
+
+export const badRequest = (message: string): BsmError =>
+  new BsmError('BAD_REQUEST', 'agent', message, {
+    nextStep: 'See wire-protocol §5 for the requests there are.',
+  })
+
+const tooLong = (): BsmError =>
+  new BsmError('FRAME_TOO_LARGE', 'agent', `A line is longer than ${LIMITS.ndjsonLineBytes} bytes.`, {
+    nextStep: 'Send less in one dispatch.',
+  })

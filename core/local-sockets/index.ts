@@ -1,0 +1,1 @@
+export { LocalSockets } from './local-sockets.ts'

@@ -1,0 +1,155 @@
+import { randomBytes, timingSafeEqual } from 'node:crypto'
+import { createServer, type Server, type Socket } from 'node:net'
+import type { App } from '../app.ts'
+import { hashToken, type ClientStore } from '../clients.ts'
+import { fileError, removeFile, replaceFile } from '../files.ts'
+import type { Logger } from '../log.ts'
+import type { Paths } from '../paths.ts'
+import { LIMITS, type AppSnapshot, type ExecOutputEvent } from '../protocol/index.ts'
+import { Connection, type ConnectionHandler, type HelloRequestFields, type Peer } from './connection.ts'
+import { listenOn } from './listen.ts'
+import { answer, visibleTo } from './requests.ts'
+
+export interface LocalSocketsParts {
+  readonly paths: Paths
+  readonly clients: ClientStore
+  readonly logger: Logger
+}
+
+/** The one name on `control.sock`: a person at this machine. */
+const PERSON = 'cli'
+/** Connections that said hello, on both sockets together. */
+const MAX_CONNECTIONS = 256
+
+/** `agent.sock` and `control.sock` (protocol §5): one protocol, two doors, the second for a person alone. */
+export class LocalSockets {
+  readonly #app: App
+  readonly #parts: LocalSocketsParts
+  readonly #connections = new Set<Connection>()
+  readonly #servers: Server[] = []
+  #controlTokenHash: Buffer = randomBytes(32)
+  #unsubscribe: (() => void)[] = []
+  /** Only while someone subscribed: watching costs the helper work. */
+  #watching: (() => void) | null = null
+
+  constructor(app: App, parts: LocalSocketsParts) {
+    this.#app = app
+    this.#parts = parts
+  }
+
+  /** Throws a sentence when a socket cannot be had; then none is left open. */
+  async open(): Promise<void> {
+    const { paths, clients } = this.#parts
+    try {
+      this.#writeControlToken()
+      await this.#serve(paths.controlSocket, (hello) => this.#authenticatePerson(hello))
+      await this.#serve(paths.agentSocket, ({ client, token }) =>
+        clients.authenticate(client, token) ? { client, person: false } : null,
+      )
+    } catch (error) {
+      await this.close()
+      throw error
+    }
+    this.#unsubscribe = [this.#app.onOutput((event, client) => this.#output(event, client))]
+  }
+
+  /** A new token at every start: whoever kept an old one is out. */
+  #writeControlToken(): void {
+    const token = randomBytes(32).toString('base64url')
+    this.#controlTokenHash = hashToken(token)
+    try {
+      replaceFile(this.#parts.paths.controlToken, `${token}\n`)
+    } catch (error) {
+      throw fileError(error, 'write control.token')
+    }
+  }
+
+  #authenticatePerson({ client, token }: HelloRequestFields): Peer | null {
+    const matches = timingSafeEqual(hashToken(token), this.#controlTokenHash)
+    return matches && client === PERSON ? { client, person: true } : null
+  }
+
+  async #serve(path: string, authenticate: ConnectionHandler['authenticate']): Promise<void> {
+    const server = createServer((socket) => this.#accept(socket, authenticate))
+    server.maxConnections = MAX_CONNECTIONS
+    await listenOn(server, path)
+    server.on('error', (error) => this.#parts.logger.error(fileError(error, `serve ${path}`).message))
+    this.#servers.push(server)
+  }
+
+  #accept(socket: Socket, authenticate: ConnectionHandler['authenticate']): void {
+    const waiting = [...this.#connections].filter(({ peer }) => peer === null).length
+    if (waiting >= LIMITS.connectionsBeforeHello) return void socket.destroy()
+    const connection = new Connection(socket, {
+      authenticate,
+      helloResponse: (request_id) => this.#helloResponse(request_id),
+      handle: async (message, from, peer) => {
+        const response = await answer(this.#app, message, from, peer)
+        if (from.subscribed) this.#startWatching()
+        return response
+      },
+      onClosed: (closed) => this.#closed(closed),
+    })
+    this.#connections.add(connection)
+  }
+
+  #helloResponse(request_id: string): object {
+    const { helper } = this.#app.snapshot()
+    return {
+      kind: 'hello_response',
+      request_id,
+      ok: true,
+      version: this.#app.version,
+      backend: helper?.backend ?? null,
+      accelerator: helper?.accelerator ?? null,
+    }
+  }
+
+  #closed(connection: Connection): void {
+    this.#connections.delete(connection)
+    if ([...this.#connections].some(({ subscribed }) => subscribed)) return
+    this.#watching?.()
+    this.#watching = null
+  }
+
+  #startWatching(): void {
+    this.#watching ??= this.#app.subscribe((snapshot) => this.#stateChanged(snapshot))
+  }
+
+  /** Each command's output goes to its own client's subscribers, and to nobody else. */
+  #output(event: ExecOutputEvent, client: string): void {
+    let line: string | null = null
+    for (const connection of this.#connections) {
+      if (!connection.subscribed || connection.peer?.client !== client) continue
+      connection.sendEvent((line ??= `${JSON.stringify(event)}\n`))
+    }
+  }
+
+  #stateChanged(snapshot: AppSnapshot): void {
+    const ts = new Date().toISOString()
+    for (const connection of this.#connections) {
+      const { peer } = connection
+      if (!connection.subscribed || peer === null) continue
+      const event = { kind: 'event', event: 'state_changed', snapshot: visibleTo(peer, snapshot), ts }
+      connection.sendEvent(`${JSON.stringify(event)}\n`)
+    }
+  }
+
+  /** Hangs up on a client whose token was revoked. */
+  dropClient(name: string): void {
+    for (const connection of this.#connections)
+      if (connection.peer?.client === name && !connection.peer.person) connection.drop()
+  }
+
+  async close(): Promise<void> {
+    for (const unsubscribe of this.#unsubscribe) unsubscribe()
+    this.#watching?.()
+    this.#watching = null
+    const closed = this.#servers.map(
+      (server) => new Promise<void>((resolve) => server.close(() => resolve())),
+    )
+    for (const connection of this.#connections) connection.finish()
+    await Promise.all(closed)
+    removeFile(this.#parts.paths.controlToken)
+  }
+}

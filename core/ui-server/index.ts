@@ -1,0 +1,1 @@
+export { serveUi, type UiServer, type UiServerOptions } from './server.ts'

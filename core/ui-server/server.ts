@@ -1,0 +1,174 @@
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { WebSocketServer } from 'ws'
+import type { App } from '../app.ts'
+import { systemClock, type Clock } from '../clock.ts'
+import { errnoOf, fileError } from '../files.ts'
+import { BsmError, LIMITS } from '../protocol/index.ts'
+import { isOurHost, isOurOrigin, securityHeaders } from './headers.ts'
+import { PageConnection } from './page-connection.ts'
+import { readStatic } from './static.ts'
+import { UiCredentials } from './tokens.ts'
+
+export interface UiServerOptions {
+  /** The built page, `dist/ui`. */
+  readonly directory: string
+  /** 0, the default, takes a free one. */
+  readonly port?: number
+  readonly clock?: Clock
+}
+
+export interface UiServer {
+  readonly port: number
+  /** A fresh address: its token works once, within 60 s. */
+  mintUrl(): string
+  close(): Promise<void>
+}
+
+const HOST = '127.0.0.1'
+const SOCKET_PATH = '/ws'
+/** Bytes of one message from a page; the largest is a tool's parameters. */
+const MAX_MESSAGE_BYTES = 4 * 1024 * 1024
+const MAX_PAGES = 64
+const PING_MS = 30_000
+const CLOSE_MS = 500
+
+/** Serves the page to this machine alone and speaks with it over one WebSocket (protocol §5). */
+export async function serveUi(app: App, options: UiServerOptions): Promise<UiServer> {
+  const server = new Server(app, options)
+  await server.listen(options.port ?? 0)
+  app.attachUi(server)
+  return server
+}
+
+class Server implements UiServer {
+  readonly #app: App
+  readonly #directory: string
+  readonly #credentials: UiCredentials
+  readonly #http = createServer({ requestTimeout: 10_000, headersTimeout: 5_000, maxHeaderSize: 16 * 1024 })
+  readonly #sockets = new WebSocketServer({
+    noServer: true,
+    clientTracking: false,
+    maxPayload: MAX_MESSAGE_BYTES,
+    perMessageDeflate: false,
+  })
+  readonly #pages = new Set<PageConnection>()
+  #ping: NodeJS.Timeout | undefined
+  #port = 0
+
+  constructor(app: App, { directory, clock = systemClock }: UiServerOptions) {
+    this.#app = app
+    this.#directory = directory
+    this.#credentials = new UiCredentials(clock)
+    this.#http.maxConnections = 4 * MAX_PAGES
+    this.#http.on('request', (request, response) => void this.#serve(request, response))
+    this.#http.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head))
+    this.#http.on('clientError', (_error, socket) => socket.destroy())
+  }
+
+  get port(): number {
+    return this.#port
+  }
+
+  async listen(port: number): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      const failed = (error: Error): void => reject(listenError(error, port))
+      this.#http.once('error', failed)
+      this.#http.listen({ port, host: HOST, exclusive: true }, () => {
+        this.#http.off('error', failed)
+        resolve()
+      })
+    })
+    this.#port = (this.#http.address() as AddressInfo).port
+  }
+
+  mintUrl(): string {
+    return `http://${HOST}:${this.#port}/#token=${this.#credentials.mintToken()}`
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#ping)
+    const closed = new Promise<void>((resolve) => this.#http.close(() => resolve()))
+    for (const page of this.#pages) page.close()
+    const late = setTimeout(() => {
+      for (const page of this.#pages) page.terminate()
+      this.#http.closeAllConnections()
+    }, CLOSE_MS)
+    this.#http.closeIdleConnections()
+    await closed
+    clearTimeout(late)
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    for (const [name, value] of Object.entries(securityHeaders(this.#port))) response.setHeader(name, value)
+    const refuse = (status: number, sentence: string): void => {
+      response.statusCode = status
+      response.setHeader('Content-Type', 'text/plain; charset=utf-8')
+      // The connection ends with it: a body that was sent along is not read.
+      response.setHeader('Connection', 'close')
+      response.end(`${sentence}\n`)
+    }
+    const { host, origin } = request.headers
+    if (!isOurHost(host, this.#port)) return refuse(421, 'This page is served at its own address only.')
+    if (origin !== undefined && !isOurOrigin(origin, this.#port))
+      return refuse(403, 'Another site may not ask.')
+    if (request.method !== 'GET' && request.method !== 'HEAD') {
+      response.setHeader('Allow', 'GET, HEAD')
+      return refuse(405, 'Only GET and HEAD are answered here.')
+    }
+    try {
+      const file = await readStatic(this.#directory, request.url ?? '/')
+      if (file === null) return refuse(404, notFound(request.url))
+      response.setHeader('Content-Type', file.type)
+      response.setHeader('Content-Length', file.bytes.length)
+      response.end(request.method === 'HEAD' ? undefined : file.bytes)
+    } catch (error) {
+      this.#app.logger.error(fileError(error, 'serve the page').message)
+      refuse(500, 'The page could not be read; see the log of the app.')
+    }
+  }
+
+  #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    socket.on('error', () => undefined)
+    const { host, origin } = request.headers
+    const waiting = [...this.#pages].filter(({ authenticated }) => !authenticated).length
+    const status = !isOurHost(host, this.#port)
+      ? '421 Misdirected Request'
+      : !isOurOrigin(origin, this.#port)
+        ? '403 Forbidden'
+        : request.method !== 'GET' || request.url !== SOCKET_PATH
+          ? '404 Not Found'
+          : waiting >= LIMITS.connectionsBeforeHello || this.#pages.size >= MAX_PAGES
+            ? '503 Service Unavailable'
+            : null
+    if (status !== null) {
+      socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
+      return
+    }
+    this.#sockets.handleUpgrade(request, socket, head, (webSocket) => {
+      const page = new PageConnection(webSocket, this.#app, this.#credentials)
+      this.#pages.add(page)
+      this.#ping ??= setInterval(() => this.#pages.forEach((each) => each.ping()), PING_MS)
+      webSocket.on('close', () => this.#left(page))
+    })
+  }
+
+  #left(page: PageConnection): void {
+    this.#pages.delete(page)
+    if (this.#pages.size > 0) return
+    clearInterval(this.#ping)
+    this.#ping = undefined
+  }
+}
+
+const notFound = (url: string | undefined): string =>
+  url === '/' ? 'The page is not built: run npm run build.' : 'There is nothing here.'
+
+function listenError(error: Error, port: number): BsmError {
+  if (errnoOf(error) !== 'EADDRINUSE') return fileError(error, `serve the page on port ${port}`)
+  return new BsmError('BUSY', 'app', `Port ${port} is taken.`, {
+    nextStep: 'Choose another port.',
+    cause: error,
+  })
+}
