@@ -29,6 +29,9 @@ export function allPids(): number[] {
     .map(Number)
 }
 
+/** Pid of the parent, or undefined once the process is gone. */
+export const parentOf = (pid: number): number | undefined => stat(pid)?.parent
+
 export function identify(pid: number): ProcessId | undefined {
   const found = stat(pid)
   return found && { pid, startedAt: found.startedAt, command: commandLine(pid).slice(0, 200) }
