@@ -101,16 +101,18 @@ export class IntegrityMonitor {
     const { open_fd_count, open_fd_count_baseline, golden_hash } = details
     if (open_fd_count === null || open_fd_count_baseline === null)
       return [{ source: 'open_fd_count', kind: 'silent' }]
-    const known = golden_hash == null ? undefined : this.#fdBaselines.get(golden_hash)
+    const known = this.#fdBaselines.get(golden_hash ?? '')
     const agrees =
       open_fd_count === open_fd_count_baseline && (known === undefined || known === open_fd_count_baseline)
     return agrees ? [] : [{ source: 'open_fd_count', kind: 'lie' }]
   }
 
+  /** Missing from a reset that is said to have passed, it is a lie; a guest that did not answer is silent. */
   #wipe({ wipe, error }: ResetReport): Finding[] {
-    if (wipe === null)
-      return error === undefined ? [{ source: 'wipe', kind: 'lie' }] : [{ source: 'wipe', kind: 'silent' }]
-    return isRealWipe(wipe, this.#lastEpoch) ? [] : [{ source: 'wipe', kind: 'lie' }]
+    const unanswered = wipe === null || (wipe.dispatches === null && wipe.overlay_bytes === null)
+    if (unanswered && error !== undefined) return [{ source: 'wipe', kind: 'silent' }]
+    const real = wipe !== null && isRealWipe(wipe, this.#lastEpoch)
+    return real ? [] : [{ source: 'wipe', kind: 'lie' }]
   }
 
   #learn({ wipe, golden_hash, open_fd_count_baseline }: ResetReport): void {

@@ -106,8 +106,7 @@ export function visibleTo(peer: Peer, snapshot: AppSnapshot): AppSnapshot {
   if (peer.person) return snapshot
   const dispatches = snapshot.dispatches.filter(({ client }) => client === peer.client)
   const { helper } = snapshot
-  const own =
-    helper?.exec != null && dispatches.some(({ command_id }) => command_id === helper.exec?.command_id)
+  const own = dispatches.some(({ command_id }) => command_id === helper?.exec?.command_id)
   return {
     ...snapshot,
     message: snapshot.state === 'dispatching' && !own ? 'Running a dispatch.' : snapshot.message,
