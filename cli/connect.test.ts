@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { resolvePaths } from '../core/paths.ts'
+import { resolvePaths } from '../core/index.ts'
 import { defaultAgentSocket } from '../client/index.ts'
 
 describe('the agent socket', () => {

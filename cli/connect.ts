@@ -1,13 +1,13 @@
 import { readFile } from 'node:fs/promises'
 import { BsmError } from '../core/protocol/index.ts'
-import { resolvePaths } from '../core/paths.ts'
+import { resolvePaths } from '../core/index.ts'
 import { AppNotRunningError, Control } from '../client/index.ts'
 
 /** Connects to the running app of this user. Throws `AppNotRunningError` when there is none. */
 export async function connectControl(env: NodeJS.ProcessEnv): Promise<Control> {
   const paths = resolvePaths(env)
   const token = (await readToken(paths.controlToken)).trim()
-  return Control.connect({ socketPath: paths.controlSocket, token, client: 'bsm' })
+  return Control.connect({ socketPath: paths.controlSocket, token, client: 'cli' })
 }
 
 async function readToken(path: string): Promise<string> {

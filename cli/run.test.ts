@@ -82,7 +82,7 @@ describe('the command line', () => {
 
   it('authenticates with the token of the state directory', async () => {
     const ran = await runScripted(['status'], { app: app() })
-    expect(ran.asked[0]).toMatchObject({ kind: 'hello', token: 'the-token', client: 'bsm' })
+    expect(ran.asked[0]).toMatchObject({ kind: 'hello', token: 'the-token', client: 'cli' })
   })
 })
 

@@ -1,9 +1,14 @@
 import { describe, expect, it } from 'vitest'
 import { BsmError, LIMITS } from '../core/protocol/index.ts'
 import { AppNotRunningError, outputBytes, Sandbox } from './index.ts'
-import { execResponse, outputEvent, ScriptedServer, type Script } from './scripted-server.ts'
+import { execResponse, outputEvent, ScriptedServer, type Asked, type Script } from './scripted-server.ts'
 
 const never: Script = () => undefined
+const subscribed = (request: Asked) => ({
+  kind: 'subscribe_response',
+  request_id: request.request_id,
+  ok: true,
+})
 const connect = (server: ScriptedServer, timeoutMs = 5_000) =>
   Sandbox.connect({ token: 't', client: 'tests', socketPath: server.socketPath, timeoutMs })
 
@@ -77,8 +82,7 @@ describe('exec', () => {
 
   it('delivers the output of its own command only', async () => {
     await using server = await ScriptedServer.start((request, say) => {
-      if (request.kind === 'subscribe')
-        return say({ kind: 'subscribe_response', request_id: request.request_id, ok: true })
+      if (request.kind === 'subscribe') return say(subscribed(request))
       say(outputEvent('7f3b3f0e-55f4-4b51-8f0b-0d5f8f3c8a11', 'of another'))
       say(outputEvent(request.command_id, 'mine'))
       say(execResponse(request))
@@ -89,6 +93,33 @@ describe('exec', () => {
     await sandbox.exec('echo', {}, { onOutput: ({ data }) => seen.push(data.toString()) })
     expect(seen).toEqual(['mine', 'mine'])
     expect(server.requests.filter((request) => request.kind === 'subscribe')).toHaveLength(1)
+  })
+
+  it('ends when the last of its output is there, though the response was faster', async () => {
+    await using server = await ScriptedServer.start((request, say) => {
+      if (request.kind === 'subscribe') return say(subscribed(request))
+      say(execResponse(request, { stdout_bytes: 4 }))
+      setTimeout(() => say(outputEvent(request.command_id, 'late')), 30)
+    })
+    await using sandbox = await connect(server)
+    const seen: string[] = []
+    await sandbox.exec('echo', {}, { onOutput: ({ data }) => seen.push(data.toString()) })
+    expect(seen).toEqual(['late'])
+  })
+
+  it('survives that the app hangs up on the events, as it does on a slow reader', async () => {
+    let hangUpOnEvents = () => {}
+    await using server = await ScriptedServer.start((request, say, socket) => {
+      if (request.kind === 'subscribe') {
+        hangUpOnEvents = () => socket.destroy()
+        return say(subscribed(request))
+      }
+      hangUpOnEvents()
+      setTimeout(() => say(execResponse(request, { stdout_bytes: 1_000 })), 20)
+    })
+    await using sandbox = await connect(server)
+    const response = await sandbox.exec('echo', {}, { onOutput: () => undefined })
+    expect(response.exit_code).toBe(0)
   })
 
   it('keeps many requests apart whatever the order of their answers', async () => {
@@ -218,11 +249,15 @@ describe('an app that misbehaves', () => {
 
   it('may send events that we do not know', async () => {
     await using server = await ScriptedServer.start((request, say) => {
+      if (request.kind === 'subscribe') return say(subscribed(request))
       say({ kind: 'event', event: 'of_the_future', ts: '2030-01-01T00:00:00Z' })
-      say(execResponse(request))
+      say(outputEvent(request.command_id, 'known'))
+      say(execResponse(request, { stdout_bytes: 5 }))
     })
     await using sandbox = await connect(server)
-    expect((await sandbox.exec('echo')).exit_code).toBe(0)
+    const seen: string[] = []
+    await sandbox.exec('echo', {}, { onOutput: ({ data }) => seen.push(data.toString()) })
+    expect(seen).toEqual(['known'])
   })
 })
 

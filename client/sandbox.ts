@@ -10,15 +10,10 @@ import type {
   VerifyResponse,
 } from '../core/protocol/index.ts'
 import { BsmError } from '../core/protocol/index.ts'
-import {
-  Connection,
-  type Credentials,
-  type RequestBody,
-  type RequestOptions,
-  type ResponseTo,
-} from './connection.ts'
-import { connectionClosed } from './errors.ts'
+import type { Connection, Credentials, RequestBody, RequestOptions, ResponseTo } from './connection.ts'
 import { DEFAULT_DEADLINE_MS, DEFAULT_QUEUE_MS, execBody, type ExecOptions, type Params } from './exec.ts'
+import { Link } from './link.ts'
+import { LiveOutput } from './live-output.ts'
 import { defaultAgentSocket } from './socket-path.ts'
 
 export type ConnectOptions = {
@@ -51,14 +46,15 @@ const AFTER_DEADLINE_MS = RESET_MS
  * A lost connection rejects what was in flight; the next call connects again.
  */
 export class Sandbox {
-  readonly #credentials: Credentials
+  readonly #requests: Link
+  /** Apart from the requests: the app hangs up on a subscriber that reads too slowly, and that must cancel nothing. */
+  readonly #events: Link
+  readonly #subscriptions = new WeakMap<Connection, Promise<unknown>>()
   readonly #timeoutMs: number
-  #connection: Promise<Connection> | null = null
-  #subscribed: Promise<void> | null = null
-  #closed = false
 
   protected constructor(credentials: Credentials, timeoutMs: number) {
-    this.#credentials = credentials
+    this.#requests = new Link(credentials, timeoutMs)
+    this.#events = new Link(credentials, timeoutMs)
     this.#timeoutMs = timeoutMs
   }
 
@@ -75,17 +71,19 @@ export class Sandbox {
   async exec(tool: string, params: Params = {}, options: ExecOptions = {}): Promise<AgentExecResponse> {
     const commandId = options.commandId ?? randomUUID()
     const body = execBody(commandId, tool, params, options)
-    const release =
-      options.onOutput === undefined ? undefined : await this.#route(commandId, options.onOutput)
+    const live = options.onOutput === undefined ? null : new LiveOutput(commandId, options.onOutput)
+    const release = await this.#follow(live)
     const timeoutMs =
       (options.queueMs ?? DEFAULT_QUEUE_MS) + (options.deadlineMs ?? DEFAULT_DEADLINE_MS) + AFTER_DEADLINE_MS
     try {
-      return await this.request<'exec'>(body, { timeoutMs, signal: options.signal })
+      const response = await this.request<'exec'>(body, { timeoutMs, signal: options.signal })
+      await live?.complete(response)
+      return response
     } catch (error) {
       if (error instanceof BsmError && stillRuns(error)) await this.cancel(commandId).catch(() => undefined)
       throw error
     } finally {
-      release?.()
+      release()
     }
   }
 
@@ -139,19 +137,18 @@ export class Sandbox {
     listener: (event: AgentEvent) => void,
     onEnd: (reason: BsmError) => void = () => undefined,
   ): Promise<() => void> {
-    const connection = await this.#dial()
-    this.#subscribed ??= connection
-      .request({ kind: 'subscribe' }, { timeoutMs: this.#timeoutMs })
-      .then(() => undefined)
-    await this.#subscribed
+    const connection = await this.#events.dial()
+    const subscription =
+      this.#subscriptions.get(connection) ??
+      connection.request({ kind: 'subscribe' }, { timeoutMs: this.#timeoutMs })
+    this.#subscriptions.set(connection, subscription)
+    await subscription
     return connection.listen({ onEvent: listener, onEnd })
   }
 
-  /** Ends the connection; the app cancels what was in flight. Idempotent. */
+  /** Ends the connections; the app cancels what was in flight. Idempotent. */
   async close(): Promise<void> {
-    this.#closed = true
-    const connection = await this.#connection?.catch(() => null)
-    connection?.close()
+    await Promise.all([this.#requests.close(), this.#events.close()])
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -162,42 +159,21 @@ export class Sandbox {
     body: RequestBody<K> & { kind: K },
     options: RequestOptions,
   ): Promise<ResponseTo<K>> {
-    return (await this.#dial()).request<K>(body, options)
+    return (await this.#requests.dial()).request<K>(body, options)
   }
 
   /** Dials ahead of the first request, so that `connect` fails where the caller can see it. */
   protected async dial(): Promise<this> {
-    await this.#dial()
+    await this.#requests.dial()
     return this
   }
 
-  /** The live connection, or a new one when the last was lost. */
-  #dial(): Promise<Connection> {
-    if (this.#closed) return Promise.reject(connectionClosed())
-    this.#connection ??= this.#open()
-    return this.#connection
-  }
-
-  async #open(): Promise<Connection> {
-    const forget = () => {
-      this.#connection = null
-      this.#subscribed = null
-    }
-    try {
-      const connection = await Connection.open(this.#credentials, { timeoutMs: this.#timeoutMs })
-      connection.listen({ onEvent: () => undefined, onEnd: forget })
-      return connection
-    } catch (error) {
-      forget()
-      throw error
-    }
-  }
-
-  #route(commandId: string, onOutput: NonNullable<ExecOptions['onOutput']>): Promise<() => void> {
-    return this.subscribe((event) => {
-      if (event.event !== 'exec_output' || event.command_id !== commandId) return
-      onOutput({ stream: event.stream, data: Buffer.from(event.data_b64, 'base64'), seq: event.seq })
-    })
+  async #follow(live: LiveOutput | null): Promise<() => void> {
+    if (live === null) return () => undefined
+    return this.subscribe(
+      (event) => live.take(event),
+      () => live.end(),
+    )
   }
 }
 

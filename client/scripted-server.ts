@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { LineSplitter } from '../core/protocol/index.ts'
 
 export type Asked = { kind: string; request_id: string; [field: string]: unknown }
-/** What a test wants said: objects are sent as lines, strings as they are. */
+/** What a test wants said: objects are sent as lines (events to whoever subscribed), strings as they are. */
 export type Script = (request: Asked, say: (line: object | string) => void, socket: Socket) => void
 
 type Options = {
@@ -23,6 +23,7 @@ export class ScriptedServer {
   readonly requests: Asked[] = []
   readonly #server: Server
   readonly #sockets = new Set<Socket>()
+  readonly #subscribers = new Set<Socket>()
   readonly folder: string
   readonly socketPath: string
 
@@ -32,15 +33,21 @@ export class ScriptedServer {
     this.#server = createServer((socket) => {
       this.#sockets.add(socket)
       socket.on('error', () => undefined)
-      socket.on('close', () => this.#sockets.delete(socket))
+      socket.on('close', () => {
+        this.#sockets.delete(socket)
+        this.#subscribers.delete(socket)
+      })
       const lines = new LineSplitter()
       socket.on('data', (chunk: Buffer) => {
         for (const line of lines.push(chunk)) {
           if (line.kind === 'too_long') continue
           const request = JSON.parse(line.text) as Asked
           this.requests.push(request)
-          const say = (what: object | string) =>
-            void socket.write(typeof what === 'string' ? what : `${JSON.stringify(what)}\n`)
+          if (request.kind === 'subscribe') this.#subscribers.add(socket)
+          const say = (what: object | string) => {
+            const to = isEvent(what) ? this.#subscribers : [socket]
+            for (const each of to) each.write(typeof what === 'string' ? what : `${JSON.stringify(what)}\n`)
+          }
           if (request.kind === 'hello' && hello === 'answered') say(helloResponse(request))
           else script(request, say, socket)
         }
@@ -68,6 +75,9 @@ export class ScriptedServer {
     await rm(this.folder, { recursive: true, force: true })
   }
 }
+
+const isEvent = (what: object | string): boolean =>
+  typeof what === 'object' && 'kind' in what && what.kind === 'event'
 
 export const helloResponse = (request: Asked) => ({
   kind: 'hello_response',

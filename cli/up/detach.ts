@@ -3,6 +3,7 @@ import { closeSync, mkdirSync, openSync, readSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { BsmError } from '../../core/protocol/index.ts'
+import { EXIT_CODE } from '../exit-codes.ts'
 import type { Io } from '../io.ts'
 
 /** Set for the process in the background, which reports over its IPC channel instead of a terminal. */
@@ -13,27 +14,27 @@ const READY_WITHIN_MS = 360_000
 /** True in the process that `--detach` started. */
 export const isDetached = (env: NodeJS.ProcessEnv): boolean => env[MARK] === '1' && process.send !== undefined
 
-/** In the background process: gives the line to the one who waits, and lets go of it. */
-export function reportReady(line: string): void {
-  process.send?.({ ready: line })
+/** In the background process: tells the one who waits, and lets go of it. */
+export function reportReady(): void {
+  process.send?.('ready')
   process.disconnect()
 }
 
 /**
- * Runs the same command line in the background, shows what it logs until it is ready, and returns its ready line;
- * or its exit code when it ended instead.
+ * Runs the same command line in the background and shows what it says until it is ready. Returns 0 then, or the
+ * exit code of a start that failed.
  */
-export async function detach(args: readonly string[], logsDir: string, io: Io): Promise<string | number> {
+export async function detach(logsDir: string, io: Io): Promise<number> {
   mkdirSync(logsDir, { recursive: true, mode: 0o700 })
-  const path = join(logsDir, 'up.log')
-  const log = openSync(path, 'w+', 0o600)
+  const log = openSync(join(logsDir, 'up.log'), 'w+', 0o600)
   try {
-    const entry = process.argv[1]
+    const [, entry, ...args] = process.argv
     if (entry === undefined)
       throw new BsmError('INTERNAL_BUG', 'app', 'this program does not know its own path')
     const child = spawn(process.execPath, [...process.execArgv, entry, ...args], {
       detached: true,
-      stdio: ['ignore', log, log, 'ipc'],
+      // Standard output is for the error of --json alone; in the background nothing else is written there.
+      stdio: ['ignore', 'pipe', log, 'ipc'],
       env: { ...io.env, [MARK]: '1' },
     })
     return await follow(child, log, io)
@@ -42,11 +43,12 @@ export async function detach(args: readonly string[], logsDir: string, io: Io): 
   }
 }
 
-async function follow(child: ChildProcess, log: number, io: Io): Promise<string | number> {
-  let outcome: string | number | undefined
-  child.on('message', (message: { ready: string }) => (outcome ??= message.ready))
-  child.on('exit', (code) => (outcome ??= code ?? 70))
-  child.on('error', () => (outcome ??= 70))
+async function follow(child: ChildProcess, log: number, io: Io): Promise<number> {
+  let outcome: number | undefined
+  child.stdout?.on('data', (chunk: Buffer) => io.stdout.write(chunk))
+  child.once('message', () => (outcome ??= EXIT_CODE.ok))
+  child.once('close', (code) => (outcome ??= code ?? EXIT_CODE.interrupted))
+  child.once('error', () => (outcome ??= EXIT_CODE.interrupted))
   const until = performance.now() + READY_WITHIN_MS
   let shown = 0
   while (outcome === undefined && performance.now() < until) {
@@ -60,8 +62,8 @@ async function follow(child: ChildProcess, log: number, io: Io): Promise<string 
       nextStep: 'see `bsm doctor`, or run `bsm up` without --detach',
     })
   }
-  child.removeAllListeners()
   if (child.connected) child.disconnect()
+  child.stdout?.destroy()
   child.unref()
   return outcome
 }

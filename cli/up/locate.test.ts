@@ -36,7 +36,8 @@ describe('the helper', () => {
 })
 
 describe('the guest image', () => {
-  it('is meant by name or by path', () => {
+  it('is meant by name or by path, or left to the settings', () => {
+    expect(locateImage(undefined, root)).toEqual({ imageDir: join(root, 'out/guest') })
     expect(locateImage('python', root)).toEqual({ imageDir: join(root, 'out/guest'), recipe: 'python' })
     expect(locateImage('/images/mine/', root)).toEqual({ imageDir: '/images', recipe: 'mine' })
   })

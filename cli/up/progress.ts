@@ -10,25 +10,29 @@ export class Progress implements Disposable {
   readonly #now: () => number
   readonly #began: number
   readonly #alive: NodeJS.Timeout
-  #last = ''
+  #step = ''
+  #crash: string | null = null
 
   constructor(say: (line: string) => void, now: () => number = () => performance.now()) {
     this.#say = say
     this.#now = now
     this.#began = now()
-    this.#alive = setInterval(() => this.#line(`still ${this.#last}`), ALIVE_EVERY_MS)
+    this.#alive = setInterval(() => this.#line(`still: ${this.#step}`), ALIVE_EVERY_MS)
     this.#alive.unref()
   }
 
   step(what: string): void {
-    if (what === this.#last) return
-    this.#last = what
+    if (what === this.#step) return
+    this.#step = what
     this.#line(what)
   }
 
-  snapshot({ state, message, helper_restarts: restarts, last_crash: crash }: AppSnapshot): void {
-    const again = restarts > 0 && crash !== null ? ` (helper restarted: ${escapeLine(crash)})` : ''
-    this.step(`${state}: ${escapeLine(message)}${again}`)
+  /** A failure is left to whoever knows its error whole. */
+  snapshot({ state, message, last_crash: crash }: AppSnapshot): void {
+    if (state === 'failed' || state === 'stopped') return
+    if (crash !== this.#crash && crash !== null) this.#line(escapeLine(crash))
+    this.#crash = crash
+    this.step(escapeLine(message))
   }
 
   [Symbol.dispose](): void {

@@ -3,8 +3,6 @@ import { createReadStream } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
-import { resolvePaths } from '../../../core/paths.ts'
-import { SettingsStore } from '../../../core/settings.ts'
 import { ImageManifest, type ImageFile } from '../../../core/protocol/index.ts'
 import type { Check, Machine } from '../check.ts'
 
@@ -14,7 +12,7 @@ export const guestImage: Check = {
   id: 'guest-image',
   title: 'guest image',
   async run(machine) {
-    const path = manifestPath(machine)
+    const path = await manifestPath(machine)
     let text: string
     try {
       text = await readFile(path, 'utf8')
@@ -35,10 +33,10 @@ export const guestImage: Check = {
   },
 }
 
-/** Of the image that the settings name. */
-function manifestPath({ root, env, platform }: Machine): string {
-  const { image } = new SettingsStore(resolvePaths(env, platform).settings).current
-  return join(root, 'out', 'guest', image, 'manifest.json')
+/** Of the image that runs, or else of the default one. */
+async function manifestPath({ root, app }: Machine): Promise<string> {
+  const recipe = (await app())?.helper?.image?.recipe ?? 'base'
+  return join(root, 'out', 'guest', recipe, 'manifest.json')
 }
 
 function parseJson(text: string): unknown {

@@ -1,5 +1,5 @@
 import { LIMITS } from '../../../core/protocol/index.ts'
-import { resolvePaths } from '../../../core/paths.ts'
+import { resolvePaths } from '../../../core/index.ts'
 import type { Check } from '../check.ts'
 
 export const socketPath: Check = {

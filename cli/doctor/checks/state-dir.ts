@@ -1,6 +1,6 @@
 import { access, constants, stat, statfs } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { resolvePaths } from '../../../core/paths.ts'
+import { resolvePaths } from '../../../core/index.ts'
 import { bytes } from '../../format/units.ts'
 import type { Check, Finding } from '../check.ts'
 

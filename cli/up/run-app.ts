@@ -1,0 +1,112 @@
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
+import type { z } from 'zod'
+import { createApp, resolvePaths, serveUi, type App, type Paths } from '../../core/index.ts'
+import { BsmError, type SettingsPatch } from '../../core/protocol/index.ts'
+import type { Cli } from '../cli.ts'
+import { EXIT_CODE } from '../exit-codes.ts'
+import { InterruptedError, onInterrupt } from '../interrupt.ts'
+import { projectRoot, version } from '../project-root.ts'
+import { isDetached } from './detach.ts'
+import { locateHelper, locateImage } from './locate.ts'
+import { Progress } from './progress.ts'
+import type { Ready } from './ready.ts'
+
+export type UpOptions = {
+  ui: boolean
+  port?: number
+  image?: string
+  cpus?: number
+  memoryMib?: number
+  helper?: string
+  keep?: true
+}
+
+/**
+ * Runs the app in this process until a person or `bsm down` ends it. `onReady` is called once, when it can be used;
+ * throws when it cannot, unless told to keep the page.
+ */
+export async function runApp(cli: Cli, options: UpOptions, onReady: (ready: Ready) => void): Promise<number> {
+  const paths = resolvePaths(cli.io.env)
+  const place = locateImage(options.image, projectRoot)
+  const inBackground = isDetached(cli.io.env)
+  using progress = new Progress((line) => cli.note(line))
+  // Until it is ready, progress tells more, and an error is told whole; both go to the log file anyway.
+  let ready = false
+  const app = createApp({
+    version: version(),
+    paths,
+    imageDir: place.imageDir,
+    helper: locateHelper(options.helper, projectRoot),
+    people: { write: (text) => ready && !inBackground && cli.io.stderr.write(text) },
+    autoStart: false,
+  })
+  using interrupted = stopOnInterrupt(cli, app, paths)
+  try {
+    progress.step(`opening ${paths.stateDir}`)
+    await app.start()
+    const settings = settingsOf(options, place.recipe)
+    if (Object.keys(settings).length > 0) app.settings(settings)
+    const unsubscribe = app.subscribe((snapshot) => progress.snapshot(snapshot))
+    if (options.ui)
+      await serveUi(app, { directory: join(projectRoot, 'dist', 'ui'), port: options.port ?? 0 })
+    await bootVm(app, options.keep ?? false)
+    unsubscribe()
+    progress[Symbol.dispose]()
+    onReady({
+      url: options.ui ? app.openUi() : null,
+      agent_socket: paths.agentSocket,
+      snapshot: await app.status(),
+    })
+    ready = true
+    await app.whenStopped
+    return EXIT_CODE.ok
+  } catch (error) {
+    throw interrupted.happened ? new InterruptedError() : error
+  } finally {
+    await app.stop()
+  }
+}
+
+/** The first interrupt stops in order; the second leaves the rest to the helper, which ends with us. */
+function stopOnInterrupt(cli: Cli, app: App, paths: Paths): Disposable & { readonly happened: boolean } {
+  let happened = false
+  const listening = onInterrupt((count) => {
+    happened = true
+    if (count > 1) leaveAtOnce(paths)
+    cli.note('stopping; once more to leave at once')
+    void app.stop()
+  })
+  return {
+    get happened() {
+      return happened
+    },
+    [Symbol.dispose]: () => listening[Symbol.dispose](),
+  }
+}
+
+function leaveAtOnce({ agentSocket, controlSocket, controlToken }: Paths): never {
+  for (const path of [agentSocket, controlSocket, controlToken]) rmSync(path, { force: true })
+  process.exit(EXIT_CODE.interrupted)
+}
+
+/** A degraded app stays up without being told to: a person must be able to look, and to recover. */
+async function bootVm(app: App, keep: boolean): Promise<void> {
+  try {
+    await app.up()
+  } catch (error) {
+    const degraded = error instanceof BsmError && error.code === 'DEGRADED'
+    if (!degraded && !keep) throw error
+  }
+}
+
+function settingsOf(
+  { cpus, memoryMib }: UpOptions,
+  recipe: string | undefined,
+): z.infer<typeof SettingsPatch> {
+  return {
+    ...(cpus === undefined ? {} : { cpus }),
+    ...(memoryMib === undefined ? {} : { memory_mib: memoryMib }),
+    ...(recipe === undefined ? {} : { image: recipe }),
+  }
+}

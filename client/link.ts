@@ -1,0 +1,42 @@
+import { Connection, type Credentials } from './connection.ts'
+import { connectionClosed } from './errors.ts'
+
+/** A connection that is made when it is needed, and made again after it was lost. */
+export class Link {
+  readonly #credentials: Credentials
+  readonly #timeoutMs: number
+  #connection: Promise<Connection> | null = null
+  #closed = false
+
+  /** `timeoutMs` bounds each attempt to connect. */
+  constructor(credentials: Credentials, timeoutMs: number) {
+    this.#credentials = credentials
+    this.#timeoutMs = timeoutMs
+  }
+
+  /** The live connection, or a new one. */
+  dial(): Promise<Connection> {
+    if (this.#closed) return Promise.reject(connectionClosed())
+    this.#connection ??= this.#open()
+    return this.#connection
+  }
+
+  /** For good. Idempotent. */
+  async close(): Promise<void> {
+    this.#closed = true
+    const connection = await this.#connection?.catch(() => null)
+    connection?.close()
+  }
+
+  async #open(): Promise<Connection> {
+    const forget = () => (this.#connection = null)
+    try {
+      const connection = await Connection.open(this.#credentials, { timeoutMs: this.#timeoutMs })
+      connection.listen({ onEvent: () => undefined, onEnd: forget })
+      return connection
+    } catch (error) {
+      forget()
+      throw error
+    }
+  }
+}
