@@ -4,7 +4,7 @@ import { helperBinary } from '../support/helper-binary.ts'
 import { Helper } from '../support/helper.ts'
 import type { GuestImage } from '../support/image.ts'
 import { Scratch } from '../support/scratch.ts'
-import { cpuSeconds, residentMib, RunningApp, standbyReady } from './app.ts'
+import { cpuSeconds, residentMib, RunningApp, standbyReady } from '../support/running-app.ts'
 import { RawVm } from './raw-vm.ts'
 import { median, p95, repeat, timed } from './stats.ts'
 

@@ -3,10 +3,10 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Control, Sandbox } from '../../client/index.ts'
 import type { AppSnapshot } from '../../core/protocol/index.ts'
-import { within } from '../support/deadline.ts'
-import { repository } from '../support/image.ts'
-import { tree } from '../support/processes.ts'
-import type { Scratch } from '../support/scratch.ts'
+import { within } from './deadline.ts'
+import { repository } from './image.ts'
+import { tree } from './processes.ts'
+import type { Scratch } from './scratch.ts'
 
 const DEADLINE_MS = 180_000
 
@@ -23,8 +23,17 @@ export class RunningApp {
   }
 
   /** `npm start`, up to the line with the page's address. */
-  static async start(scratch: Scratch): Promise<RunningApp> {
-    const child = spawn(process.execPath, [join(repository, 'build/bootstrap.mjs'), 'start'], {
+  static start(scratch: Scratch): Promise<RunningApp> {
+    return RunningApp.#run(scratch, ['build/bootstrap.mjs', 'start'])
+  }
+
+  /** `bsm up`: the same without the set-up, which a test run has behind it. */
+  static up(scratch: Scratch, ...args: string[]): Promise<RunningApp> {
+    return RunningApp.#run(scratch, ['dist/bsm.mjs', 'up', ...args])
+  }
+
+  static async #run(scratch: Scratch, [program = '', ...args]: string[]): Promise<RunningApp> {
+    const child = spawn(process.execPath, [join(repository, program), ...args], {
       cwd: repository,
       env: scratch.environment({ DISPLAY: '' }),
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -38,7 +47,7 @@ export class RunningApp {
       }
       child.stdout.on('data', take)
       child.stderr.on('data', take)
-      child.on('exit', () => reject(new Error(`npm start ended:\n${output}`)))
+      child.on('exit', () => reject(new Error(`the app ended:\n${output}`)))
     })
     return new RunningApp(child, scratch, await within(DEADLINE_MS, 'the address of the page', url))
   }
