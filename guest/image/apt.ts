@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { digest, fileDigest } from './digest.ts'
 import { run } from './run.ts'
@@ -67,9 +67,7 @@ export class Apt {
     const chosen = alone
       ? packages.map((name) => ({ name, version: undefined }))
       : await this.#dependencies(packages, exclude)
-    const found: Package[] = []
-    for (const { name, version } of chosen) found.push(await this.#download(name, version))
-    return found.sort((a, b) => (a.name < b.name ? -1 : 1))
+    return this.#download(chosen)
   }
 
   async #dependencies(packages: readonly string[], exclude: readonly string[]) {
@@ -81,32 +79,35 @@ export class Apt {
     return chosen.filter((p) => !exclude.includes(p.name))
   }
 
-  async #download(name: string, version: string | undefined): Promise<Package> {
+  async #download(chosen: readonly { name: string; version: string | undefined }[]): Promise<Package[]> {
     const debs = join(this.#dir, 'debs')
-    const before = new Set(readdirSync(debs))
     const start = Date.now()
-    await run(
-      'apt-get',
-      [...this.#options, '-q', 'download', version === undefined ? name : `${name}=${version}`],
-      { cwd: debs },
-    )
-    const base = readdirSync(debs).filter((file) => file.startsWith(`${name}_`) && file.endsWith('.deb'))
-    const wanted =
-      version === undefined
-        ? base
-        : base.filter((file) => decodeURIComponent(file).startsWith(`${name}_${version}_`))
-    const file = wanted.find((f) => !before.has(f)) ?? wanted.sort().at(-1)
-    if (file === undefined) throw new Error(`apt did not deliver ${name}.`)
-    if (!before.has(file)) this.#log(`${file} fetched in ${String(Date.now() - start)} ms`)
-    const path = join(debs, file)
-    return {
-      name,
-      version: decodeURIComponent(file.split('_')[1] ?? ''),
-      digest: await fileDigest(path),
-      file: path,
-    }
+    const wanted = chosen.map(({ name, version }) => (version === undefined ? name : `${name}=${version}`))
+    await run('apt-get', [...this.#options, '-q', 'download', ...wanted], { cwd: debs })
+    this.#log(`${String(chosen.length)} packages at hand in ${String(Date.now() - start)} ms`)
+    const files = readdirSync(debs).filter((file) => file.endsWith('.deb'))
+    const found = chosen.map(async ({ name, version }): Promise<Package> => {
+      const versions = files.filter((file) =>
+        file.startsWith(`${name}_${version === undefined ? '' : encoded(version)}`),
+      )
+      const newest = versions
+        .sort((a, b) => statSync(join(debs, a)).mtimeMs - statSync(join(debs, b)).mtimeMs)
+        .at(-1)
+      if (newest === undefined) throw new Error(`apt did not deliver the package ${name}.`)
+      const file = join(debs, newest)
+      return {
+        name,
+        version: decodeURIComponent(newest.split('_')[1] ?? ''),
+        digest: await fileDigest(file),
+        file,
+      }
+    })
+    return (await Promise.all(found)).sort((a, b) => (a.name < b.name ? -1 : 1))
   }
 }
+
+/** apt writes an epoch's colon into file names as %3a. */
+const encoded = (version: string): string => version.replaceAll(':', '%3a') + '_'
 
 /**
  * The packages of a recipe as they were resolved last: a warm build needs neither apt nor the network, and stays the

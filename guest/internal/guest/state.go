@@ -113,9 +113,9 @@ func (s *State) End() {
 func (s *State) Kill(commandID string) bool {
 	s.mu.Lock()
 	cancel := s.cancel
-	running := s.commandID == commandID
+	running := cancel != nil && s.commandID == commandID
 	s.mu.Unlock()
-	if running && cancel != nil {
+	if running {
 		cancel()
 	}
 	return running
