@@ -22,7 +22,7 @@ var commands = map[string]func(args []string) error{
 	"run":     run,
 	"memfd":   memfd,
 	"copy":    copyCommand,
-	"digest":  digestCommand,
+	"seal":    sealCommand,
 	"send-fd": sendFd,
 }
 

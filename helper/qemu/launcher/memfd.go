@@ -93,24 +93,28 @@ func memfd(args []string) error {
 	return nil
 }
 
-// digestCommand seals an inherited memory file, which no one may map writable any more, and reports
-// its RAM digest.
+// sealCommand makes inherited memory files final, which no one may map writable any more, and then
+// reports the RAM digest of one of them.
 //
-//	bsm-launcher digest [--seal] --fd N
-func digestCommand(args []string) error {
-	flags := flag.NewFlagSet("digest", flag.ContinueOnError)
-	fd := flags.Int("fd", -1, "memory file")
-	doSeal := flags.Bool("seal", false, "seal it first")
+//	bsm-launcher seal --fds 3,4,5 --ram 3
+func sealCommand(args []string) error {
+	flags := flag.NewFlagSet("seal", flag.ContinueOnError)
+	list := flags.String("fds", "", "memory files to seal")
+	ram := flags.Int("ram", -1, "the one to hash")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	if *doSeal {
-		if err := seal(*fd); err != nil {
+	for _, text := range strings.Split(*list, ",") {
+		fd, err := strconv.Atoi(text)
+		if err != nil {
+			return fmt.Errorf("--fds %q: descriptors", *list)
+		}
+		if err := seal(fd); err != nil {
 			return err
 		}
-		report(memory{Event: "sealed", Name: "ram", Pid: os.Getpid(), Fd: *fd})
 	}
-	digest, err := ramDigest(*fd)
+	report(memory{Event: "sealed", Name: "ram", Pid: os.Getpid(), Fd: *ram})
+	digest, err := ramDigest(*ram)
 	if err != nil {
 		return err
 	}

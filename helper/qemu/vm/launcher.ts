@@ -7,6 +7,8 @@ import { z } from 'zod'
 import { BsmError, Digest, LineSplitter } from '../../../core/protocol/index.ts'
 import { type Deferred, deferred, within } from '../deadline.ts'
 
+const memoryFields = { name: z.string(), pid: z.int(), fd: z.int(), size: z.int() }
+
 /** What bsm-launcher (Go, `../launcher`) prints, one JSON object a line. */
 const LauncherLine = z.discriminatedUnion('event', [
   z.strictObject({ event: z.literal('started'), pid: z.int().positive() }),
@@ -15,13 +17,9 @@ const LauncherLine = z.discriminatedUnion('event', [
     code: z.int().nullable(),
     signal: z.string().optional(),
   }),
-  z.strictObject({
-    event: z.enum(['memory', 'sealed', 'copied']),
-    name: z.string(),
-    pid: z.int(),
-    fd: z.int(),
-    size: z.int(),
-  }),
+  z.strictObject({ event: z.literal('memory'), ...memoryFields }),
+  z.strictObject({ event: z.literal('sealed'), ...memoryFields }),
+  z.strictObject({ event: z.literal('copied'), ...memoryFields }),
   z.strictObject({ event: z.literal('digest'), name: z.string(), digest: Digest }),
   z.strictObject({ event: z.literal('error'), message: z.string() }),
 ])
@@ -217,9 +215,14 @@ export async function makeMemories<N extends string>(
   }
 }
 
-/** Seals a memory file that no process maps writable any more; resolves with its RAM digest to come. */
-export async function sealRam(memory: Memory): Promise<{ digest: Promise<string> }> {
-  const launcher = new LauncherProcess(['digest', '--seal', '--fd', '3'], [memory.fd])
+/** Seals memory files that no process maps writable any more; resolves with the RAM's digest to come. */
+export async function sealMemories(
+  ram: Memory,
+  others: readonly Memory[],
+): Promise<{ digest: Promise<string> }> {
+  const inherit = [ram, ...others].map((memory) => memory.fd)
+  const fds = inherit.map((_, i) => 3 + i).join(',')
+  const launcher = new LauncherProcess(['seal', '--fds', fds, '--ram', '3'], inherit)
   const digest = launcher.line('digest', MEMORY_DEADLINE_MS).then((line) => line.digest)
   digest.catch(() => undefined)
   await launcher.line('sealed', MEMORY_DEADLINE_MS)

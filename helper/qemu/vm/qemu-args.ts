@@ -33,7 +33,10 @@ export function qemuArgs(config: MachineConfig, role: QemuRole): string[] {
     ['-accel', config.accelerator === 'kvm' ? 'kvm' : 'tcg,thread=multi'],
     ['-smp', String(cpus)],
     ['-m', `${memoryMib}M`],
-    ['-object', `memory-backend-file,id=ram,size=${memoryMib}M,mem-path=/proc/self/fd/${FD.ram},share=${share}`],
+    [
+      '-object',
+      `memory-backend-file,id=ram,size=${memoryMib}M,mem-path=/proc/self/fd/${FD.ram},share=${share}`,
+    ],
     ['-kernel', `/proc/self/fd/${FD.kernel}`],
     ...(role.kind === 'golden' && role.withInitrd ? [['-initrd', `/proc/self/fd/${FD.last}`]] : []),
     ['-append', config.cmdline],

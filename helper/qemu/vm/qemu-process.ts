@@ -64,9 +64,16 @@ export class QemuProcess {
     const fds = [FD.qmp, FD.console, ...PORT_LIST.map((_, i) => FD.ports + i), FD.ram, FD.rootfs, FD.kernel]
     if (files.last !== 'ignore') fds.push(FD.last)
     const launcher = new LauncherProcess(
-      ['run', ...asNobody(config), '--nice', String(niceness), '--fds', fds.join(','), '--', qemuBinary()].concat(
-        qemuArgs(config, role),
-      ),
+      [
+        'run',
+        ...asNobody(config),
+        '--nice',
+        String(niceness),
+        '--fds',
+        fds.join(','),
+        '--',
+        qemuBinary(),
+      ].concat(qemuArgs(config, role)),
       ['pipe', 'pipe', 'pipe', 'pipe', 'pipe', 'pipe', files.ram, files.rootfs, files.kernel, files.last],
     )
     const process = new QemuProcess(launcher)
@@ -96,7 +103,8 @@ export class QemuProcess {
     let timer: NodeJS.Timeout | undefined
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(
-        () => reject(hypervisorError(`${this.#id} could not be killed.`, 'Look at the process on this machine.')),
+        () =>
+          reject(hypervisorError(`${this.#id} could not be killed.`, 'Look at the process on this machine.')),
         REAPED_DEADLINE_MS,
       )
     })

@@ -43,7 +43,10 @@ export class Qmp {
   /** Resolves with QEMU's version once it takes commands. */
   async ready(ms: number): Promise<string> {
     return await within(ms, this.#greeted.promise, () =>
-      hypervisorError(`QEMU did not answer within ${ms} ms.`, 'Look at its message in the log and start again.'),
+      hypervisorError(
+        `QEMU did not answer within ${ms} ms.`,
+        'Look at its message in the log and start again.',
+      ),
     )
   }
 

@@ -1,0 +1,153 @@
+import { closeSync, writeSync } from 'node:fs'
+import type { Disk } from '../disk.ts'
+import { hypervisorError, within } from '../deadline.ts'
+import type { Memory } from '../vm/launcher.ts'
+import type { MachineConfig } from '../vm/qemu-args.ts'
+import { QemuProcess } from '../vm/qemu-process.ts'
+import type { Qmp } from '../vm/qmp.ts'
+import { BsmError } from '../../../core/protocol/index.ts'
+import { type GoldenManifest, goldenHash } from './manifest.ts'
+
+/** A golden snapshot in sealed memory: what every VM is made from. */
+export class Golden {
+  readonly config: MachineConfig
+  readonly nonce: string
+  readonly ram: Memory
+  readonly deviceState: Memory
+  readonly createdAt: string
+  readonly #stub: Memory
+  /** Resolves once the RAM is hashed. A golden from disk must not run before. */
+  readonly manifest: Promise<GoldenManifest>
+  #known: { manifest: GoldenManifest; hash: string } | null = null
+  /** What the first VM restored from it measured; null before. */
+  baselines: { openFdCount: number; overlayBytes: number } | null = null
+  readonly #qemuVersion: string
+
+  constructor(parts: {
+    config: MachineConfig
+    nonce: string
+    ram: Memory
+    deviceState: Memory
+    /** See {@link writeKernelStub}. */
+    stub: Memory
+    createdAt: string
+    qemuVersion: string
+    manifest: Promise<GoldenManifest>
+  }) {
+    this.config = parts.config
+    this.nonce = parts.nonce
+    this.ram = parts.ram
+    this.deviceState = parts.deviceState
+    this.createdAt = parts.createdAt
+    this.#qemuVersion = parts.qemuVersion
+    this.#stub = parts.stub
+    this.manifest = parts.manifest.then((manifest) => {
+      this.#known = { manifest, hash: goldenHash(manifest) }
+      return manifest
+    })
+    this.manifest.catch(() => undefined)
+  }
+
+  /** Null while the RAM is still being hashed. */
+  get hash(): string | null {
+    return this.#known?.hash ?? null
+  }
+
+  get bytes(): number {
+    return this.ram.size + this.deviceState.size
+  }
+
+  /** Device state is only promised to fit the QEMU that wrote it. */
+  checkQemuVersion(version: string): void {
+    if (version !== this.#qemuVersion)
+      throw new BsmError(
+        'SNAPSHOT_INCOMPATIBLE',
+        'helper',
+        `The golden snapshot was made by QEMU ${this.#qemuVersion}, and this is ${version}.`,
+        { nextStep: 'A new one is made by a cold boot.' },
+      )
+  }
+
+  /** A new QEMU that waits for {@link load}. */
+  async startRestored(disk: Disk, niceness: number): Promise<QemuProcess> {
+    const deviceState = this.deviceState.reopen()
+    try {
+      return await QemuProcess.start(
+        this.config,
+        { kind: 'restored' },
+        { ram: this.ram.fd, rootfs: disk.fd, kernel: this.#stub.fd, last: deviceState },
+        niceness,
+      )
+    } finally {
+      closeSync(deviceState)
+    }
+  }
+
+  close(): void {
+    this.ram.close()
+    this.deviceState.close()
+    this.#stub.close()
+  }
+}
+
+export const STUB_BYTES = 4096
+
+/**
+ * A restored VM never runs its `-kernel`: what the machine does with it is in RAM already. QEMU still
+ * wants one, reads it whole and keeps it, 27 MB in every process. An ARM64 header of no code will do.
+ */
+export function writeKernelStub(stub: Memory): void {
+  const header = Buffer.alloc(STUB_BYTES)
+  header.write('ARM\x64', 56, 'latin1')
+  writeSync(stub.fd, header, 0, header.length, 0)
+}
+
+// ---------------------------------------------------------------- device state in and out
+
+const MIGRATION_DEADLINE_MS = 30_000
+
+/** Loads device state from descriptor {@link FD.last} of a QEMU started with `-incoming defer`. */
+export async function loadDeviceState(qmp: Qmp, fd: number): Promise<void> {
+  await setMigrationCapabilities(qmp)
+  await migration(qmp, async () => {
+    await qmp.execute('migrate-incoming', { uri: `fd:${fd}` })
+  })
+}
+
+/** Writes the device state of a stopped VM to `to`, without the RAM, which lies in a shared file. */
+export async function saveDeviceState(qmp: Qmp, to: Memory): Promise<void> {
+  await setMigrationCapabilities(qmp)
+  await qmp.sendFd('state', to.fd)
+  await migration(qmp, async () => {
+    await qmp.execute('migrate', { uri: 'fd:state' })
+  })
+}
+
+async function setMigrationCapabilities(qmp: Qmp): Promise<void> {
+  await qmp.execute('migrate-set-capabilities', {
+    capabilities: [
+      { capability: 'x-ignore-shared', state: true },
+      { capability: 'events', state: true },
+    ],
+  })
+}
+
+/** Runs `start` and waits for the migration's end, which QEMU tells as an event. */
+async function migration(qmp: Qmp, start: () => Promise<void>): Promise<void> {
+  let stopListening: () => void = () => undefined
+  const ended = new Promise<string>((resolve) => {
+    stopListening = qmp.on(({ event, data }) => {
+      const status = data?.['status']
+      if (event === 'MIGRATION' && (status === 'completed' || status === 'failed')) resolve(status)
+    })
+  })
+  try {
+    await start()
+    const status = await within(MIGRATION_DEADLINE_MS, ended, () =>
+      hypervisorError('QEMU did not finish moving device state.', 'Start again.'),
+    )
+    if (status !== 'completed') throw hypervisorError('QEMU could not move device state.', 'Start again.')
+  } finally {
+    stopListening()
+  }
+}

@@ -1,0 +1,67 @@
+import { randomUUID } from 'node:crypto'
+import {
+  BsmError,
+  type FromGuest,
+  type GuestResponse,
+  MemUsageResult,
+  OpenFdCountResult,
+  ProcessListResult,
+  QUERY_DEADLINE_MS,
+  type QueryKind,
+  type QueryResult,
+} from '../../../core/protocol/index.ts'
+import type { Channel } from './channel.ts'
+import { Requests } from './requests.ts'
+
+const RESULT_OF = {
+  OpenFdCount: OpenFdCountResult,
+  MemUsage: MemUsageResult,
+  ProcessList: ProcessListResult,
+} as const
+
+/** Guest queries on port 1026 (§3). */
+export class Queries {
+  readonly #channel: Channel
+  readonly #requests = new Requests<GuestResponse>()
+
+  constructor(channel: Channel) {
+    this.#channel = channel
+  }
+
+  /** Asks the guest; `ms` defaults to what the guest has for this kind, and as much again for the way. */
+  async ask(kind: QueryKind, ms = 2 * QUERY_DEADLINE_MS[kind]): Promise<QueryResult> {
+    const id = randomUUID()
+    const response = await this.#requests.ask(id, ms, () =>
+      this.#channel.send({
+        type: 'GuestQuery',
+        query_id: id,
+        query_kind: kind,
+        ts: new Date().toISOString(),
+      }),
+    )
+    if (response.error !== undefined)
+      throw new BsmError(
+        'GUEST_UNREACHABLE',
+        'guest',
+        `The guest could not answer ${kind}: ${response.error.message}`,
+      )
+    const result = RESULT_OF[kind].safeParse(response.result)
+    if (!result.success || response.query_kind !== kind)
+      throw new BsmError('FRAME_MALFORMED', 'guest', `The guest's answer to ${kind} has not the form of one.`)
+    return result.data
+  }
+
+  async openFdCount(ms?: number): Promise<number> {
+    return OpenFdCountResult.parse(await this.ask('OpenFdCount', ms)).open_fd_count
+  }
+
+  take(message: FromGuest): void {
+    if (message.type === 'GuestResponse') this.#requests.answer(message.query_id, message)
+    else if (message.type === 'Error')
+      this.closed(new BsmError('GUEST_UNREACHABLE', 'guest', `The guest refused a query: ${message.message}`))
+  }
+
+  closed(error: BsmError): void {
+    this.#requests.failAll(error)
+  }
+}

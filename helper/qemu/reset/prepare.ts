@@ -1,0 +1,87 @@
+import {
+  BsmError,
+  type HeartbeatAck as HeartbeatAckSchema,
+  type Hello,
+  type ResetPhase,
+  type ResetPhaseName,
+  type ResumeAck,
+} from '../../../core/protocol/index.ts'
+import type { z } from 'zod'
+import { now } from '../deadline.ts'
+import type { Disk } from '../disk.ts'
+import type { Epochs } from '../epoch.ts'
+import { type Golden, loadDeviceState } from '../golden/golden.ts'
+import type { EpochKey } from '../guest-link/control.ts'
+import { GuestVm } from '../vm/guest-vm.ts'
+import { FD, PORT_LIST } from '../vm/qemu-args.ts'
+
+export type HeartbeatAck = z.infer<typeof HeartbeatAckSchema>
+
+/** A VM restored from golden, in an epoch of its own, with every path exercised that a dispatch takes. */
+export type PreparedVm = {
+  vm: GuestVm
+  key: EpochKey
+  hello: Hello
+  firstAck: ResumeAck
+  /** Measured at the end of the preparation; the swap measures again. */
+  openFdCount: number
+  beat: HeartbeatAck
+  phases: ResetPhase[]
+  /** Monotonic milliseconds. */
+  readyAt: number
+}
+
+export type PrepareInput = {
+  golden: Golden
+  disk: Disk
+  epochs: Epochs
+  niceness: number
+  ahead: boolean
+  /** Told as soon as there is a process, so that whoever waits may hurry or end it. */
+  started: (vm: GuestVm) => void
+  phase: (phase: ResetPhase) => void
+}
+
+const STEP_DEADLINE_MS = 15_000
+
+/** Restores, dials, resumes and warms up one VM. Rejects, with the VM dead, when a step fails. */
+export async function prepareVm(input: PrepareInput): Promise<PreparedVm> {
+  const { golden, disk } = input
+  const phases: ResetPhase[] = []
+  let mark = now()
+  const ended = (name: ResetPhaseName) => {
+    const phase = { name, ms: now() - mark, ahead: input.ahead }
+    phases.push(phase)
+    input.phase(phase)
+    mark = now()
+  }
+  const qemu = await golden.startRestored(disk, input.niceness)
+  const vm = new GuestVm(qemu, { channel: ignore, console: ignore, exited: ignore })
+  input.started(vm)
+  try {
+    golden.checkQemuVersion(await qemu.qmp.ready(STEP_DEADLINE_MS))
+    await loadDeviceState(qemu.qmp, FD.last)
+    // The digest of a golden snapshot from disk: nothing of it runs before it is known to be right.
+    await golden.manifest
+    await vm.run()
+    ended('load')
+    await vm.dial(PORT_LIST, STEP_DEADLINE_MS)
+    const hello = await vm.hello(STEP_DEADLINE_MS)
+    ended('reconnect')
+    const key = await input.epochs.next()
+    const firstAck = await vm.resume(key, STEP_DEADLINE_MS)
+    ended('resume')
+    await vm.control.warmup(STEP_DEADLINE_MS)
+    ended('warmup')
+    const openFdCount = await vm.queries.openFdCount(STEP_DEADLINE_MS)
+    const beat = await vm.control.heartbeat(STEP_DEADLINE_MS)
+    vm.ping()
+    ended('verify')
+    return { vm, key, hello, firstAck, openFdCount, beat, phases, readyAt: now() }
+  } catch (error) {
+    await vm.kill()
+    throw BsmError.from(error, 'helper')
+  }
+}
+
+const ignore = (): void => undefined

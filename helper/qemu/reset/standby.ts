@@ -1,0 +1,198 @@
+import { BsmError, LIMITS, type StandbyStatus } from '../../../core/protocol/index.ts'
+import { now } from '../deadline.ts'
+import { isRoot } from '../vm/qemu-process.ts'
+import type { GuestVm } from '../vm/guest-vm.ts'
+import type { PreparedVm, PrepareInput } from './prepare.ts'
+
+/** What a standby costs while another VM works: only what that one leaves over. */
+const STANDBY_NICENESS = 10
+/** A preparation that failed is tried again after this, and twice as long each time, up to a minute. */
+const FIRST_RETRY_MS = 1_000
+const LAST_RETRY_MS = 60_000
+/** The wall clock running ahead of the monotonic one by this much means that the host slept. */
+const SUSPEND_JUMP_MS = 2_000
+const WATCH_EVERY_MS = 5_000
+
+type State =
+  | { kind: 'none' }
+  | { kind: 'preparing'; result: Promise<PreparedVm>; vm: GuestVm | null; hurried: boolean }
+  | { kind: 'ready'; prepared: PreparedVm }
+  | { kind: 'failed'; error: BsmError }
+
+export type StandbyKeeperInput = {
+  prepare: (input: Pick<PrepareInput, 'niceness' | 'ahead' | 'started'>) => Promise<PreparedVm>
+  changed: (status: StandbyStatus) => void
+}
+
+/** Keeps at most one VM prepared all the way and paused, so that a reset is a swap. */
+export class StandbyKeeper {
+  readonly #input: StandbyKeeperInput
+  #state: State = { kind: 'none' }
+  #since = new Date().toISOString()
+  #prepareMs: number | null = null
+  #message: string | null = null
+  #retry: NodeJS.Timeout | null = null
+  #retryMs = FIRST_RETRY_MS
+  #watch: NodeJS.Timeout
+  #clocks = clocks()
+  #closed = false
+
+  constructor(input: StandbyKeeperInput) {
+    this.#input = input
+    this.#watch = setInterval(() => this.#look(), WATCH_EVERY_MS)
+    this.#watch.unref()
+  }
+
+  status(): StandbyStatus {
+    return {
+      state: this.#state.kind,
+      prepare_ms: this.#prepareMs,
+      since: this.#since,
+      ...(this.#message === null ? {} : { message: this.#message }),
+    }
+  }
+
+  /** Begins to prepare one, unless there is one or one is on its way. */
+  prepareSoon(): void {
+    if (this.#closed || this.#state.kind === 'preparing' || this.#state.kind === 'ready') return
+    this.#begin(isRoot() ? STANDBY_NICENESS : 0, true)
+  }
+
+  /** A prepared VM, the one at hand or the next; it is the caller's from now on, and running again or not. */
+  async take(): Promise<PreparedVm> {
+    this.#look()
+    if (this.#state.kind === 'ready') {
+      const { prepared } = this.#state
+      this.#become({ kind: 'none' })
+      return prepared
+    }
+    if (this.#state.kind !== 'preparing') this.#begin(0, false)
+    return await this.#hurried()
+  }
+
+  /** Kills the standby; `reason` is shown. */
+  discard(reason: string): void {
+    const state = this.#state
+    if (state.kind === 'ready') void state.prepared.vm.kill().catch(() => undefined)
+    if (state.kind === 'preparing') void state.vm?.kill().catch(() => undefined)
+    this.#message = reason
+    this.#become({ kind: 'none' })
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    clearInterval(this.#watch)
+    if (this.#retry !== null) clearTimeout(this.#retry)
+    const state = this.#state
+    this.#become({ kind: 'none' })
+    if (state.kind === 'ready') await state.prepared.vm.kill()
+    if (state.kind === 'preparing') {
+      await state.vm?.kill()
+      await state.result.then((late) => late.vm.kill()).catch(() => undefined)
+    }
+  }
+
+  async #hurried(): Promise<PreparedVm> {
+    const state = this.#state
+    if (state.kind !== 'preparing') throw new TypeError('nothing is being prepared')
+    state.hurried = true
+    state.vm?.qemu.unnice()
+    const prepared = await state.result
+    if (this.#state.kind === 'ready' && this.#state.prepared === prepared) this.#become({ kind: 'none' })
+    return prepared
+  }
+
+  #begin(niceness: number, ahead: boolean): void {
+    if (this.#retry !== null) clearTimeout(this.#retry)
+    this.#retry = null
+    const started = now()
+    const result = this.#input.prepare({
+      niceness,
+      ahead,
+      started: (vm) => {
+        if (this.#state !== state || this.#closed) void vm.kill().catch(() => undefined)
+        state.vm = vm
+        if (state.hurried) vm.qemu.unnice()
+      },
+    })
+    const state: Extract<State, { kind: 'preparing' }> = {
+      kind: 'preparing',
+      vm: null,
+      hurried: !ahead,
+      // Paused and back to normal priority before anyone may have it.
+      result: result.then(async (prepared) => {
+        if (!state.hurried) await prepared.vm.pause()
+        prepared.vm.qemu.unnice()
+        return prepared
+      }),
+    }
+    this.#become(state)
+    state.result.then(
+      (prepared) => this.#prepared(state, prepared, now() - started),
+      (error: unknown) => this.#failed(state, BsmError.from(error, 'helper')),
+    )
+  }
+
+  #prepared(state: State, prepared: PreparedVm, ms: number): void {
+    if (this.#state !== state) {
+      void prepared.vm.kill().catch(() => undefined)
+      return
+    }
+    this.#prepareMs = ms
+    this.#retryMs = FIRST_RETRY_MS
+    this.#message = null
+    prepared.vm.listen({
+      channel: () => undefined,
+      console: () => undefined,
+      exited: () => this.#died(prepared),
+    })
+    this.#become({ kind: 'ready', prepared })
+  }
+
+  #failed(state: State, error: BsmError): void {
+    if (this.#state !== state) return
+    this.#message = error.message
+    this.#become({ kind: 'failed', error })
+    this.#again()
+  }
+
+  #died(prepared: PreparedVm): void {
+    if (this.#state.kind !== 'ready' || this.#state.prepared !== prepared) return
+    this.#message = 'The standby ended by itself.'
+    this.#become({ kind: 'none' })
+    this.#again()
+  }
+
+  #again(): void {
+    if (this.#closed || this.#retry !== null) return
+    this.#retry = setTimeout(() => {
+      this.#retry = null
+      this.prepareSoon()
+    }, this.#retryMs)
+    this.#retryMs = Math.min(this.#retryMs * 2, LAST_RETRY_MS)
+  }
+
+  /** Old age, and a host that slept: its clock and its randomness may not be trusted (§4). */
+  #look(): void {
+    const before = this.#clocks
+    this.#clocks = clocks()
+    const slept = this.#clocks.wall - before.wall - (this.#clocks.monotonic - before.monotonic)
+    if (this.#state.kind !== 'ready' && this.#state.kind !== 'preparing') return
+    if (slept > SUSPEND_JUMP_MS) {
+      this.discard('The host slept: the standby was discarded.')
+      this.prepareSoon()
+    } else if (this.#state.kind === 'ready' && now() - this.#state.prepared.readyAt > LIMITS.standbyAgeMs) {
+      this.discard('The standby was older than 10 minutes.')
+      this.prepareSoon()
+    }
+  }
+
+  #become(state: State): void {
+    if (this.#state === state) return
+    this.#state = state
+    this.#since = new Date().toISOString()
+    this.#input.changed(this.status())
+  }
+}
+
+const clocks = () => ({ wall: Date.now(), monotonic: now() })
