@@ -1,13 +1,11 @@
 import { useEffect } from 'react'
-import { useMedia } from '../parts/use-media.ts'
 import { useStore } from '../store/index.ts'
 import { Divergence } from '../verification/index.ts'
 import { ConnectionBanner, ConnectionScreen } from './connection.tsx'
+import { Content } from './content.tsx'
 import { Header } from './header.tsx'
 import { Problems } from './problems.tsx'
 import { LOOKS, NOT_CONNECTED } from './states.ts'
-import { Tabs } from './tabs.tsx'
-import { COLUMNS, VIEWS } from './views.ts'
 
 export function App() {
   const connection = useStore((state) => state.connection.kind)
@@ -25,21 +23,5 @@ export function App() {
       {known && <Problems />}
       {!known ? <ConnectionScreen /> : degraded !== null ? <Divergence degraded={degraded} /> : <Content />}
     </div>
-  )
-}
-
-function Content() {
-  const wide = useMedia('(min-width: 52rem)')
-  if (!wide) return <Tabs views={VIEWS} />
-  return (
-    <main className="columns">
-      {COLUMNS.map((column, i) => (
-        <div key={i} className="column">
-          {column.map((Section, n) => (
-            <Section key={n} />
-          ))}
-        </div>
-      ))}
-    </main>
   )
 }

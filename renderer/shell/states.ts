@@ -8,7 +8,7 @@ export const LOOKS: Record<AppState, Look> = {
   stopped: { word: 'Stopped', shape: 'square', tone: 'idle' },
   starting: { word: 'Starting', shape: 'arc', tone: 'busy' },
   ready: { word: 'Ready', shape: 'check', tone: 'ok' },
-  dispatching: { word: 'Running a tool', shape: 'play', tone: 'busy' },
+  dispatching: { word: 'Running', shape: 'play', tone: 'busy' },
   resetting: { word: 'Resetting', shape: 'loop', tone: 'busy' },
   degraded: { word: 'Halted', shape: 'alert', tone: 'bad' },
   failed: { word: 'Failed', shape: 'cross', tone: 'bad' },

@@ -1,53 +1,45 @@
-import { useRef, useState, type KeyboardEvent } from 'react'
-import type { View } from './views.ts'
+import { useRef, type KeyboardEvent } from 'react'
+import type { ViewId } from './views.ts'
 
-/** One view at a time, chosen by tabs: arrow keys move, as in the platform's own. */
-export function Tabs({ views }: { views: readonly View[] }) {
-  const [chosen, setChosen] = useState(0)
+export const tabId = (view: ViewId): string => `tab-${view}`
+export const panelId = (column: number, slot: number): string => `panel-${column}-${slot}`
+
+/** Chooses a view; arrow keys move and choose, as in the platform's own tabs. */
+export function Tabs(props: {
+  views: readonly { id: ViewId; title: string }[]
+  /** Ids of the panels of a view. */
+  panels: (view: ViewId) => string
+  chosen: ViewId
+  choose: (view: ViewId) => void
+}) {
+  const { views, chosen, choose } = props
   const list = useRef<HTMLDivElement>(null)
-  const choose = (index: number) => {
-    const next = (index + views.length) % views.length
-    setChosen(next)
-    list.current?.querySelectorAll<HTMLElement>('[role=tab]')[next]?.focus()
-  }
   const onKeyDown = (event: KeyboardEvent) => {
-    const to = { ArrowRight: chosen + 1, ArrowLeft: chosen - 1, Home: 0, End: views.length - 1 }[event.key]
+    const at = views.findIndex((view) => view.id === chosen)
+    const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: views.length - 1 }[event.key]
     if (to === undefined) return
     event.preventDefault()
-    choose(to)
+    const next = (to + views.length) % views.length
+    const view = views[next]
+    if (view !== undefined) choose(view.id)
+    list.current?.querySelectorAll<HTMLElement>('[role=tab]')[next]?.focus()
   }
   return (
-    <main className="views">
-      <div className="tabs" role="tablist" aria-label="Views" ref={list} onKeyDown={onKeyDown}>
-        {views.map((view, i) => (
-          <button
-            key={view.id}
-            type="button"
-            role="tab"
-            id={`tab-${view.id}`}
-            aria-controls={`view-${view.id}`}
-            aria-selected={i === chosen}
-            tabIndex={i === chosen ? 0 : -1}
-            onClick={() => setChosen(i)}
-          >
-            {view.title}
-          </button>
-        ))}
-      </div>
-      {views.map((view, i) => (
-        <div
+    <div className="tabs" role="tablist" aria-label="Views" ref={list} onKeyDown={onKeyDown}>
+      {views.map((view) => (
+        <button
           key={view.id}
-          role="tabpanel"
-          id={`view-${view.id}`}
-          aria-labelledby={`tab-${view.id}`}
-          hidden={i !== chosen}
+          type="button"
+          role="tab"
+          id={tabId(view.id)}
+          aria-controls={props.panels(view.id)}
+          aria-selected={view.id === chosen}
+          tabIndex={view.id === chosen ? 0 : -1}
+          onClick={() => choose(view.id)}
         >
-          {/* The run form keeps what was typed while another view is looked at. */}
-          {view.sections.map((Section, n) => (
-            <Section key={n} />
-          ))}
-        </div>
+          {view.title}
+        </button>
       ))}
-    </main>
+    </div>
   )
 }

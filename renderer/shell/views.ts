@@ -6,19 +6,31 @@ import { Resets } from '../resets/index.ts'
 import { RunTool } from '../run/index.ts'
 import { LastVerification } from '../verification/index.ts'
 
-export type View = { id: string; title: string; sections: readonly ComponentType[] }
+export type ViewId = 'overview' | 'run' | 'dispatches' | 'resets'
 
-/** The popover's views, one at a time. A new subject is one line here and one in {@link COLUMNS}. */
-export const VIEWS: readonly View[] = [
-  { id: 'overview', title: 'Overview', sections: [LastVerification, Health, Channels] },
-  { id: 'run', title: 'Run', sections: [RunTool] },
-  { id: 'dispatches', title: 'Dispatches', sections: [Dispatches] },
-  { id: 'resets', title: 'Resets', sections: [Resets] },
+/** What the popover shows one at a time. */
+export const VIEWS: readonly { id: ViewId; title: string }[] = [
+  { id: 'overview', title: 'Overview' },
+  { id: 'run', title: 'Run' },
+  { id: 'dispatches', title: 'Dispatches' },
+  { id: 'resets', title: 'Resets' },
 ]
 
-/** The same sections side by side where there is room; the last two stand in one column until there is more. */
-export const COLUMNS: readonly (readonly ComponentType[])[] = [
-  [RunTool, Dispatches],
-  [LastVerification, Resets],
-  [Health, Channels],
+/**
+ * Every section, in the columns in which they stand side by side where there is room, with the view
+ * that each belongs to where there is not. A new subject is one line here.
+ */
+export const COLUMNS: readonly (readonly { view: ViewId; Section: ComponentType }[])[] = [
+  [
+    { view: 'run', Section: RunTool },
+    { view: 'dispatches', Section: Dispatches },
+  ],
+  [
+    { view: 'overview', Section: LastVerification },
+    { view: 'resets', Section: Resets },
+  ],
+  [
+    { view: 'overview', Section: Health },
+    { view: 'overview', Section: Channels },
+  ],
 ]
