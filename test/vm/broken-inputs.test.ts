@@ -9,7 +9,7 @@ import { AppProcess } from '../support/app.ts'
 import type { Context } from '../conformance/context.ts'
 import { errorOf, type BootOptions } from '../support/helper.ts'
 import { copyImage, type GuestImage } from '../support/image.ts'
-import { Scratch } from '../support/scratch.ts'
+import type { Scratch } from '../support/scratch.ts'
 import { VM_TEST_MS, useBench } from './bench.ts'
 
 /** Each broken input gets its own error with the next step, and the process ends with its code. */
