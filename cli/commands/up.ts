@@ -1,7 +1,8 @@
 import { resolvePaths } from '../../core/index.ts'
+import { BsmError } from '../../core/protocol/index.ts'
 import { AppNotRunningError, type Control } from '../../client/index.ts'
 import type { AddCommand, Cli } from '../cli.ts'
-import { EXIT_CODE } from '../exit-codes.ts'
+import { EXIT_CODE, exitCodeOf } from '../exit-codes.ts'
 import { integer } from '../options.ts'
 import { detach, isDetached, reportReady } from '../up/detach.ts'
 import { readyJson, readyLine, readyNotes, type Ready } from '../up/ready.ts'
@@ -60,12 +61,14 @@ async function joinRunning(cli: Cli, running: Control, options: Options): Promis
   await using control = running
   cli.note('the app is running already')
   const { state } = await control.status()
+  let failed: BsmError | null = null
   if (state === 'stopped' || state === 'failed' || state === 'starting') {
     cli.note('waiting for its VM')
-    await control.up()
+    await control.up().catch((error: unknown) => (failed = BsmError.from(error, 'app')))
   }
+  // Its page shows what is wrong; so do the notes beside the address.
   await announceRunning(cli, control, options)
-  return EXIT_CODE.ok
+  return failed === null ? EXIT_CODE.ok : exitCodeOf(failed)
 }
 
 async function inBackground(cli: Cli, options: Options): Promise<number> {

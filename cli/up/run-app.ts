@@ -1,14 +1,14 @@
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { z } from 'zod'
-import { createApp, resolvePaths, serveUi, type App, type Paths } from '../../core/index.ts'
-import { BsmError, type SettingsPatch } from '../../core/protocol/index.ts'
+import { createApp, loadImage, resolvePaths, serveUi, type App, type Paths } from '../../core/index.ts'
+import type { SettingsPatch } from '../../core/protocol/index.ts'
 import type { Cli } from '../cli.ts'
 import { EXIT_CODE } from '../exit-codes.ts'
 import { InterruptedError, onInterrupt } from '../interrupt.ts'
 import { projectRoot, version } from '../project-root.ts'
 import { isDetached } from './detach.ts'
-import { locateHelper, locateImage } from './locate.ts'
+import { locateHelper, locateImage, type ImagePlace } from './locate.ts'
 import { Progress } from './progress.ts'
 import type { Ready } from './ready.ts'
 
@@ -45,13 +45,11 @@ export async function runApp(cli: Cli, options: UpOptions, onReady: (ready: Read
   try {
     progress.step(`opening ${paths.stateDir}`)
     await app.start()
-    const settings = settingsOf(options, place.recipe)
-    if (Object.keys(settings).length > 0) app.settings(settings)
-    const unsubscribe = app.subscribe((snapshot) => progress.snapshot(snapshot))
+    keepSettings(app, options, place)
     if (options.ui)
       await serveUi(app, { directory: join(projectRoot, 'dist', 'ui'), port: options.port ?? 0 })
-    await bootVm(app, options.keep ?? false)
-    unsubscribe()
+    await bootVm(app, progress, options.keep ?? false)
+    if (interrupted.happened) throw new InterruptedError()
     progress[Symbol.dispose]()
     onReady({
       url: options.ui ? app.openUi() : null,
@@ -91,22 +89,24 @@ function leaveAtOnce({ agentSocket, controlSocket, controlToken }: Paths): never
 }
 
 /** A degraded app stays up without being told to: a person must be able to look, and to recover. */
-async function bootVm(app: App, keep: boolean): Promise<void> {
+async function bootVm(app: App, progress: Progress, keep: boolean): Promise<void> {
+  const unsubscribe = app.subscribe((snapshot) => progress.snapshot(snapshot))
   try {
     await app.up()
   } catch (error) {
-    const degraded = error instanceof BsmError && error.code === 'DEGRADED'
-    if (!degraded && !keep) throw error
+    if (!keep && app.snapshot().degraded === null) throw error
+  } finally {
+    unsubscribe()
   }
 }
 
-function settingsOf(
-  { cpus, memoryMib }: UpOptions,
-  recipe: string | undefined,
-): z.infer<typeof SettingsPatch> {
-  return {
+/** What was asked for on the command line is kept, once it is known that it can be tried. */
+function keepSettings(app: App, { cpus, memoryMib }: UpOptions, { imageDir, recipe }: ImagePlace): void {
+  if (recipe !== undefined) loadImage(imageDir, recipe)
+  const settings: z.infer<typeof SettingsPatch> = {
     ...(cpus === undefined ? {} : { cpus }),
     ...(memoryMib === undefined ? {} : { memory_mib: memoryMib }),
     ...(recipe === undefined ? {} : { image: recipe }),
   }
+  if (Object.keys(settings).length > 0) app.settings(settings)
 }
