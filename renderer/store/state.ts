@@ -91,13 +91,12 @@ export function reduce(state: State, change: Change): State {
 
 function withOutputs(outputs: State['outputs'], chunks: readonly Output[]): State['outputs'] {
   if (chunks.length === 0) return outputs
-  const next = { ...outputs }
+  // A map keeps the order of insertion: put in again at the end, the order is that of last use.
+  const heard = new Map(Object.entries(outputs))
   for (const chunk of chunks) {
-    const live = next[chunk.command_id] ?? EMPTY_OUTPUT
-    // Put in again at the end: the order of keys is the order of last use.
-    delete next[chunk.command_id]
-    next[chunk.command_id] = appendOutput(live, chunk)
+    const live = heard.get(chunk.command_id) ?? EMPTY_OUTPUT
+    heard.delete(chunk.command_id)
+    heard.set(chunk.command_id, appendOutput(live, chunk))
   }
-  for (const id of Object.keys(next).slice(0, -OUTPUTS_KEPT)) delete next[id]
-  return next
+  return Object.fromEntries([...heard].slice(-OUTPUTS_KEPT))
 }
