@@ -41,6 +41,18 @@ func say(line string) {
 	}
 }
 
+// openConsole comes after the modules: the console is a virtio device. Go writes
+// the trace of a crash to descriptor 2, and so does the bridge.
+func openConsole() {
+	fd, err := syscall.Open("/dev/console", syscall.O_WRONLY|syscall.O_NOCTTY|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		return
+	}
+	console = os.NewFile(uintptr(fd), "console")
+	syscall.Dup3(fd, 1, 0)
+	syscall.Dup3(fd, 2, 0)
+}
+
 // die says why and ends the machine.
 func die(reason string) {
 	say(reason)
@@ -64,8 +76,7 @@ func initMain() {
 
 	must("early mounts", boot.EarlyMounts())
 	must("modules", boot.LoadModules())
-	console, _ = os.OpenFile("/dev/console", os.O_WRONLY, 0)
-	must("oom score", boot.Unkillable())
+	openConsole()
 	self, err := syscall.Open("/init", oPath|syscall.O_CLOEXEC, 0)
 	must("own executable", err)
 	identity, err := imageIdentity()
@@ -139,6 +150,7 @@ func startBridge(reaper *spawn.Reaper) bool {
 		return syscall.ForkExec("/init", argv, &syscall.ProcAttr{Files: []uintptr{0, 1, 2}})
 	})
 	must("bridge", err)
+	must("bridge", boot.Unkillable(process.Pid))
 	vital.Go(func() {
 		<-process.Done
 		die("the bridge ended")

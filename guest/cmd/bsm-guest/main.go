@@ -12,14 +12,28 @@ import (
 	"brainstorm-sandbox/guest/internal/worker"
 )
 
-// init still runs on the first thread, whose name is the process's.
+// init comes before anything can open a file, and still runs on the first
+// thread, whose name is the process's.
 func init() {
-	const prSetName = 15
 	names := map[string]string{"/init": "bsm-dispatcher", "bsm-bridge": "bsm-bridge"}
-	if name, ok := names[os.Args[0]]; ok {
-		text, _ := syscall.BytePtrFromString(name)
-		syscall.RawSyscall(syscall.SYS_PRCTL, prSetName, uintptr(unsafe.Pointer(text)), 0)
+	name, ok := names[os.Args[0]]
+	if !ok {
+		return
 	}
+	// The kernel starts /init without standard streams: the console's driver is
+	// a module. Left free, Go's epoll would become descriptor 0, 1 or 2.
+	for fd := 0; fd < 3; {
+		var err error
+		if fd, err = syscall.Open("/dev/null", syscall.O_RDWR|syscall.O_CLOEXEC, 0); err != nil {
+			break
+		}
+		if fd >= 3 {
+			syscall.Close(fd)
+		}
+	}
+	const prSetName = 15
+	text, _ := syscall.BytePtrFromString(name)
+	syscall.RawSyscall(syscall.SYS_PRCTL, prSetName, uintptr(unsafe.Pointer(text)), 0)
 }
 
 func main() {

@@ -119,6 +119,8 @@ func Harden() error {
 		{"kernel/unprivileged_bpf_disabled", "2"},
 		{"kernel/perf_event_paranoid", "3"},
 		{"user/max_user_namespaces", "0"},
+		// Shared memory of System V ends with its last process.
+		{"kernel/shm_rmid_forced", "1"},
 	} {
 		err := os.WriteFile("/proc/sys/"+setting[0], []byte(setting[1]), 0)
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -128,10 +130,11 @@ func Harden() error {
 	return nil
 }
 
-// Unkillable keeps the OOM killer away from this process; children inherit it
-// until they set their own.
-func Unkillable() error {
-	return os.WriteFile("/proc/self/oom_score_adj", []byte("-1000"), 0)
+// Unkillable keeps the OOM killer away from a process. The dispatcher needs
+// none of this: the kernel never chooses PID 1 (mm/oom_kill.c,
+// oom_unkillable_task), and tools would inherit the value from it.
+func Unkillable(pid int) error {
+	return os.WriteFile("/proc/"+strconv.Itoa(pid)+"/oom_score_adj", []byte("-1000"), 0)
 }
 
 // LoopbackUp brings the network interface lo up, so that a tool can talk to

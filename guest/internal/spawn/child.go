@@ -16,7 +16,6 @@ type cloneArgs struct {
 const (
 	cloneVM         = 0x100
 	cloneVfork      = 0x4000
-	cloneNewIPC     = 0x08000000
 	cloneIntoCgroup = 0x200000000
 
 	atFDCWD           = -100
@@ -31,7 +30,6 @@ const (
 const (
 	stageNone = iota
 	stageSession
-	stageOOM
 	stageStdio
 	stageLimits
 	stageDirectory
@@ -65,8 +63,6 @@ type child struct {
 	confined              bool
 	filter                sockFprog
 
-	oomPath, oomValue *byte
-	oomLength         uintptr
 	core, files       syscall.Rlimit
 	capHeader         capHeader
 	capData           [2]capData
@@ -108,9 +104,7 @@ func (c *child) fork() (int, syscall.Errno) {
 //go:noinline
 //go:norace
 func (c *child) forkAndExec() (pid, errno uintptr) {
-	var fd uintptr
 	var err syscall.Errno
-	cwd := atFDCWD
 
 	runtimeBeforeFork()
 	pid, errno = vforkClone3(unsafe.Pointer(&c.clone), unsafe.Sizeof(c.clone))
@@ -123,17 +117,6 @@ func (c *child) forkAndExec() (pid, errno uintptr) {
 
 	c.stage = stageSession
 	if _, _, err = syscall.RawSyscall(syscall.SYS_SETSID, 0, 0, 0); err != 0 {
-		goto failed
-	}
-
-	// Our own -1000 would make the tool immune to the OOM killer of its cgroup.
-	// Written with CAP_SYS_RESOURCE, so that the tool cannot lower it again.
-	c.stage = stageOOM
-	fd, _, err = syscall.RawSyscall6(syscall.SYS_OPENAT, uintptr(cwd), uintptr(unsafe.Pointer(c.oomPath)), syscall.O_WRONLY|syscall.O_CLOEXEC, 0, 0, 0)
-	if err == 0 {
-		_, _, err = syscall.RawSyscall(syscall.SYS_WRITE, fd, uintptr(unsafe.Pointer(c.oomValue)), c.oomLength)
-	}
-	if err != 0 {
 		goto failed
 	}
 
