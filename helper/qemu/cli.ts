@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander'
 import { EXIT } from '../../core/protocol/index.ts'
 import { boot } from './commands/boot.ts'
+import { type ExecFlags, oneShotExec, oneShotRestoreState, oneShotSaveState } from './commands/one-shot.ts'
 import { defaultSocketPath, defaultStateDir } from './paths.ts'
 import { preflight } from './preflight.ts'
 
@@ -48,6 +49,36 @@ export async function runCli(args: string[]): Promise<number> {
     .option('--socket <path>', 'socket of the one-shot commands, or "none"', defaultSocketPath())
     .action(async (flags: BootFlags) => {
       code = await boot(flags)
+    })
+
+  program
+    .command('exec')
+    .description('run one tool in the running helper; the VM is reset before the result is printed')
+    .option('--command-id <uuid>', 'a fresh UUID')
+    .option('--tool <name>', 'name of the tool')
+    .option('--params <json>', 'its parameters', '{}')
+    .option('--deadline-ms <n>', '100 … 3600000', '30000')
+    .option('--socket <path>', 'socket of the running helper')
+    .action(async (flags: ExecFlags) => {
+      code = await oneShotExec(flags)
+    })
+
+  program
+    .command('save-state')
+    .description("save the running helper's golden snapshot as a new directory")
+    .option('--out <path>', 'directory to make; must not exist')
+    .option('--socket <path>', 'socket of the running helper')
+    .action(async (flags: { out?: string; socket?: string }) => {
+      code = await oneShotSaveState(flags)
+    })
+
+  program
+    .command('restore-state')
+    .description('replace the VM of the running helper by one made from a saved state')
+    .option('--from <path>', 'what save-state made')
+    .option('--socket <path>', 'socket of the running helper')
+    .action(async (flags: { from?: string; socket?: string }) => {
+      code = await oneShotRestoreState(flags)
     })
 
   try {

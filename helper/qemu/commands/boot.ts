@@ -101,10 +101,10 @@ async function assemble(command: BootCommand, emit: Emit, resources: Resources):
     })
   const config = checkBootConfig(command)
   if (command.socket !== 'none')
-    resources.socket = await OneShotSocket.reserve(
-      command.socket,
-      async (request) => await handleWith(resources.helper, request),
-    )
+    resources.socket = await OneShotSocket.reserve(command.socket, async (request) => {
+      if (resources.helper === null) return await handleWith(null, request)
+      return await resources.helper.handleOneShot(request)
+    })
   const accelerator = await probeAccelerator()
   resources.owner = new StateDirOwner(command.stateDir)
   requireSpace(command.stateDir)

@@ -16,8 +16,10 @@ export class Golden {
   readonly deviceState: Memory
   readonly createdAt: string
   readonly #stub: Memory
-  /** Resolves once the RAM is hashed. A golden from disk must not run before. */
+  /** Resolves once the RAM is hashed. */
   readonly manifest: Promise<GoldenManifest>
+  /** Nothing made from it may run before this resolves; it rejects with `SNAPSHOT_CORRUPT`. */
+  readonly verified: Promise<unknown>
   #known: { manifest: GoldenManifest; hash: string } | null = null
   /** What the first VM restored from it measured; null before. */
   baselines: { openFdCount: number; overlayBytes: number } | null = null
@@ -33,6 +35,8 @@ export class Golden {
     createdAt: string
     qemuVersion: string
     manifest: Promise<GoldenManifest>
+    /** Made by this helper, and hashed only to be named; else its bytes come from disk. */
+    isFresh: boolean
   }) {
     this.config = parts.config
     this.nonce = parts.nonce
@@ -46,6 +50,7 @@ export class Golden {
       return manifest
     })
     this.manifest.catch(() => undefined)
+    this.verified = parts.isFresh ? Promise.resolve() : this.manifest
   }
 
   /** Null while the RAM is still being hashed. */

@@ -137,6 +137,7 @@ async function bootAndSave(
       createdAt,
       qemuVersion,
       manifest,
+      isFresh: true,
     })
     return { golden, measured }
   } finally {

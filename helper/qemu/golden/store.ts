@@ -98,6 +98,7 @@ export class GoldenStore {
         qemuVersion: manifest.qemu_version,
         ...memories,
         manifest: verified,
+        isFresh: false,
       })
       golden.baselines = this.#readBaselines(directory, goldenHash(manifest))
       return golden

@@ -61,8 +61,7 @@ export async function prepareVm(input: PrepareInput): Promise<PreparedVm> {
   try {
     golden.checkQemuVersion(await qemu.qmp.ready(STEP_DEADLINE_MS))
     await loadDeviceState(qemu.qmp, FD.last)
-    // The digest of a golden snapshot from disk: nothing of it runs before it is known to be right.
-    await golden.manifest
+    await golden.verified
     await vm.run()
     ended('load')
     await vm.dial(PORT_LIST, STEP_DEADLINE_MS)

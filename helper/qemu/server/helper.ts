@@ -190,6 +190,14 @@ export class Helper {
     }
   }
 
+  /** One request of a one-shot client: there, a dispatch is not answered before its VM is gone (§1). */
+  async handleOneShot(request: HelperRequest): Promise<HelperResponse> {
+    if (request.kind !== 'exec') return await this.handle(request)
+    const response = await this.#handleExec(request)
+    if (response.epoch !== undefined) await this.#exclusively(async () => await this.#reset())
+    return response
+  }
+
   status(): HelperStatus {
     const { config, machine } = this.#input
     const live = this.#live
@@ -454,7 +462,7 @@ export class Helper {
     const manifest = await running.golden.manifest
     const golden = await this.#input.store.load(fromPath, manifest, this.#input.machine)
     try {
-      await golden.manifest
+      await golden.verified
       await this.#adopt(running, golden)
     } catch (error) {
       if (this.#running?.golden !== golden) golden.close()

@@ -1,0 +1,170 @@
+import { randomUUID } from 'node:crypto'
+import { connect } from 'node:net'
+import { isAbsolute } from 'node:path'
+import {
+  BsmError,
+  EXIT,
+  exitCodeFor,
+  HelperRequest,
+  HelperResponse,
+  LineSplitter,
+  parseJsonLine,
+  type WireError,
+} from '../../../core/protocol/index.ts'
+import { deferred, within } from '../deadline.ts'
+import { defaultSocketPath } from '../paths.ts'
+
+/** What the helper has for a reset, its second try and the way, beyond a dispatch's own deadline. */
+const RESET_MS = 60_000
+const STATE_MS = 120_000
+const CONNECT_MS = 5_000
+
+export type ExecFlags = {
+  commandId?: string
+  tool?: string
+  params: string
+  deadlineMs: string
+  socket?: string
+}
+
+/** `exec`: one dispatch through the running helper, which resets before it answers. */
+export async function oneShotExec(flags: ExecFlags): Promise<number> {
+  return await printed(async () => {
+    const deadline_ms = Number(flags.deadlineMs)
+    const request = checked({
+      kind: 'exec',
+      request_id: randomUUID(),
+      command_id: flags.commandId,
+      tool: flags.tool,
+      params: parseParams(flags.params),
+      deadline_ms,
+    })
+    const response = await ask(socketOf(flags), request, deadline_ms + RESET_MS)
+    // A result exists unless the dispatch was never run.
+    const refused =
+      response.kind !== 'exec_response' || (response.evidence_hash === null && response.error !== undefined)
+    const failure = refused && 'error' in response ? response.error : undefined
+    return { response, code: failure === undefined ? EXIT.ok : exitCodeFor(failure.code) }
+  })
+}
+
+export async function oneShotSaveState(flags: { out?: string; socket?: string }): Promise<number> {
+  return await printed(async () => {
+    const request = checked({
+      kind: 'save_state',
+      request_id: randomUUID(),
+      out_path: absolute('--out', flags.out),
+    })
+    return await askForState(socketOf(flags), request)
+  })
+}
+
+export async function oneShotRestoreState(flags: { from?: string; socket?: string }): Promise<number> {
+  return await printed(async () => {
+    const request = checked({
+      kind: 'restore_state',
+      request_id: randomUUID(),
+      from_path: absolute('--from', flags.from),
+    })
+    return await askForState(socketOf(flags), request)
+  })
+}
+
+type Outcome = { response: HelperResponse; code: number }
+
+async function askForState(socket: string, request: HelperRequest): Promise<Outcome> {
+  const response = await ask(socket, request, STATE_MS)
+  const error: WireError | undefined = 'error' in response ? response.error : undefined
+  const timedOut = error?.code === 'TIMEOUT' || error?.code === 'RESET_VERIFICATION_TIMEOUT'
+  return { response, code: error === undefined ? EXIT.ok : timedOut ? EXIT.timedOut : EXIT.vmLifecycle }
+}
+
+/** Prints what came, or what went wrong, as one JSON line; resolves with the exit code. */
+async function printed(run: () => Promise<Outcome>): Promise<number> {
+  try {
+    const { response, code } = await run()
+    process.stdout.write(JSON.stringify(response) + '\n')
+    return code
+  } catch (thrown) {
+    const error = BsmError.from(thrown, 'helper')
+    process.stdout.write(JSON.stringify({ ok: false, error: error.toWire() }) + '\n')
+    process.stderr.write(`${error.message} ${error.nextStep ?? ''}\n`)
+    return exitCodeFor(error.code)
+  }
+}
+
+async function ask(path: string, request: HelperRequest, ms: number): Promise<HelperResponse> {
+  const socket = connect(path)
+  const answered = deferred<HelperResponse>()
+  const connected = deferred<void>()
+  socket.once('connect', () => {
+    connected.resolve()
+    socket.write(JSON.stringify(request) + '\n')
+  })
+  socket.once('error', (cause) => {
+    connected.reject(noHelper(path, cause))
+    answered.reject(noHelper(path, cause))
+  })
+  socket.once('close', () => answered.reject(noHelper(path)))
+  const lines = new LineSplitter()
+  socket.on('data', (chunk: Buffer) => {
+    const line = lines.push(chunk)[0]
+    if (line?.kind !== 'line') return
+    try {
+      answered.resolve(HelperResponse.parse(parseJsonLine(line.text)))
+    } catch (cause) {
+      answered.reject(
+        new BsmError('INTERNAL_BUG', 'helper', 'The helper answered with something else than a response.', {
+          cause,
+        }),
+      )
+    }
+  })
+  try {
+    await within(CONNECT_MS, connected.promise, () => noHelper(path))
+    return await within(
+      ms,
+      answered.promise,
+      () =>
+        new BsmError('TIMEOUT', 'helper', `The helper did not answer within ${ms} ms.`, {
+          nextStep: 'Look at the helper; it may have to be started again.',
+        }),
+    )
+  } finally {
+    socket.destroy()
+  }
+}
+
+const noHelper = (path: string, cause?: unknown): BsmError =>
+  new BsmError('GUEST_UNREACHABLE', 'helper', `No helper answers on ${path}.`, {
+    nextStep: 'Start one: bsm-qemu-helper boot … --socket PATH',
+    ...(cause === undefined ? {} : { cause }),
+  })
+
+const badUsage = (message: string, nextStep: string): BsmError =>
+  new BsmError('BAD_REQUEST', 'agent', message, { nextStep })
+
+function checked(request: unknown): HelperRequest {
+  const parsed = HelperRequest.safeParse(request)
+  if (parsed.success) return parsed.data
+  const issue = parsed.error.issues[0]
+  throw badUsage(
+    `${issue?.path.join('.') ?? 'request'}: ${issue?.message ?? 'not well formed'}`,
+    'See --help.',
+  )
+}
+
+function parseParams(text: string): unknown {
+  try {
+    return parseJsonLine(text)
+  } catch {
+    throw badUsage('--params is not JSON.', `Give a JSON object: --params '{"text":"hello"}'`)
+  }
+}
+
+function absolute(option: string, path: string | undefined): string {
+  if (path !== undefined && isAbsolute(path)) return path
+  throw badUsage(`${option} needs an absolute path.`, `Give ${option} and an absolute path.`)
+}
+
+const socketOf = (flags: { socket?: string }): string => flags.socket ?? defaultSocketPath()
