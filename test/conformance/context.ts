@@ -131,12 +131,14 @@ export class Context {
     args: string[],
     scratch = this.scratch(),
     env: Record<string, string> = {},
+    /** `open` leaves stdin open: its end would abort a boot before its verdict. */
+    stdin: 'closed' | 'open' = 'closed',
   ): Promise<Finished> {
     const helper = new Helper(this.#bench.binary, scratch, args, { env })
     this.#helpers.push(helper)
     let stdout = ''
     helper.child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString('utf8')))
-    helper.closeStdin()
+    if (stdin === 'closed') helper.closeStdin()
     const { code, signal } = await helper.waitForExit()
     // `preflight` and the one-shots print what is no message of the NDJSON channel.
     helper.violations.length = 0

@@ -1,5 +1,4 @@
 import { execFileSync } from 'node:child_process'
-import { join } from 'node:path'
 import { bootHelper } from './helper.ts'
 import type { HelperBinary } from './helper-binary.ts'
 import type { GuestImage } from './image.ts'
@@ -25,8 +24,8 @@ export class GoldenStock {
     const stock = await this.#made
     const copy = new Scratch(name)
     // cp keeps the holes of the RAM file, which Node's own copy would fill
-    execFileSync('cp', ['-a', join(stock.stateDir, '.'), copy.stateDir])
-    execFileSync('cp', ['-a', join(stock.configDir, '.'), copy.configDir])
+    execFileSync('cp', ['-a', `${stock.stateDir}/.`, copy.stateDir])
+    execFileSync('cp', ['-a', `${stock.configDir}/.`, copy.configDir])
     return copy
   }
 

@@ -33,6 +33,15 @@ export const commandLineChecks = [
     assert.notEqual(code, 0)
     assert.match(stderr, /frobnicate/)
   }),
+  check(
+    'boot-unknown-option',
+    'boot refuses an unknown option by name and starts nothing',
+    async (context) => {
+      const { code, stderr } = await context.command(['boot', '--frobnicate', '1'])
+      assert.notEqual(code, 0)
+      assert.match(stderr, /frobnicate/)
+    },
+  ),
   check('help', 'names all commands with --help and ends with 0', async (context) => {
     const { code, stdout, stderr } = await context.command(['--help'])
     assert.equal(code, 0)
@@ -72,12 +81,12 @@ export const commandLineChecks = [
   check('exec-params-array', 'exec with params that are no object fails with a sentence', async (context) => {
     const { code, stderr } = await context.command(['exec', ...oneShot({ '--params': '[1]' })])
     assert.notEqual(code, 0)
-    sentence(stderr)
+    assert.match(stderr, /params/i)
   }),
   check('exec-bad-uuid', 'exec with a command id that is no UUID fails with a sentence', async (context) => {
     const { code, stderr } = await context.command(['exec', ...oneShot({ '--command-id': 'seven' })])
     assert.notEqual(code, 0)
-    sentence(stderr)
+    assert.match(stderr, /command.?id|uuid/i)
   }),
   check('exec-missing-tool', 'exec without --tool fails and names the option', async (context) => {
     const { code, stderr } = await context.command([
@@ -90,11 +99,11 @@ export const commandLineChecks = [
   check('exec-bad-deadline', 'exec with a deadline out of bounds fails with a sentence', async (context) => {
     const { code, stderr } = await context.command(['exec', ...oneShot({ '--deadline-ms': '5' })])
     assert.notEqual(code, 0)
-    sentence(stderr)
+    assert.match(stderr, /deadline/i)
   }),
   check('save-relative', 'save-state to a relative path is refused', async (context) => {
     const { code, stderr } = await context.command(['save-state', '--out', 'here/saved'])
     assert.notEqual(code, 0)
-    sentence(stderr)
+    assert.match(stderr, /absolute/i)
   }),
 ]
