@@ -94,6 +94,8 @@ export class App {
   #running: Running | null = null
   #degraded: Degraded | null = null
   #problem: BsmError | null = null
+  /** Set from the wish for a VM to the wish for none: what it was, or will be, booted with. */
+  #rising: { readonly settings: Settings } | null = null
   #activity: Activity = { kind: 'idle' }
   #ending: Promise<void> | null = null
   #swept: Promise<void> = Promise.resolve()
@@ -193,15 +195,17 @@ export class App {
 
   /** Ends what a crashed app left running; known by its recorded identity, reported, never by name. */
   async #sweep(): Promise<void> {
-    const { lock, audit } = this.#live
-    const found = await this.#identity.endLeftover()
+    const { lock } = this.#live
+    const found = await this.#identity
+      .endLeftover()
+      .catch((error: unknown) => BsmError.from(error, 'app').message)
     if (lock.takenFrom !== null)
       this.#logger.warn(
         `The app before this one (process ${lock.takenFrom.pid}) ended without stopping in order.`,
       )
     if (found === null) return
     this.#logger.warn(found)
-    audit.append('leftover_ended', { message: found })
+    this.#audit('leftover_ended', { message: found })
     this.#store.update({ last_crash: found })
   }
 
@@ -240,21 +244,33 @@ export class App {
   async up(): Promise<void> {
     if (this.#ending !== null) throw notRunning('The app is stopping.')
     if (this.#degraded !== null) throw degradedError(this.#degraded)
-    await this.#swept.catch(() => undefined)
+    const settings = this.#live.settings.current
+    this.#problem = null
+    const rising = (this.#rising ??= { settings })
+    this.#refresh()
     try {
-      this.#problem = null
-      await this.#sandbox.boot(this.#bootConfig())
+      await this.#swept
+      if (this.#rising !== rising)
+        throw new BsmError('CANCELLED', 'app', 'The VM was stopped before it was ready.')
+      await this.#sandbox.boot(this.#bootConfig(settings))
     } catch (error) {
-      const known = BsmError.from(error, 'app')
-      if (this.#supervisor.state.kind === 'stopped' && known.code !== 'CANCELLED') this.#problem = known
-      this.#logger.error(known.message)
-      this.#refresh()
-      throw known
+      throw this.#bootFailed(BsmError.from(error, 'app'))
     }
   }
 
-  #bootConfig(): BootConfig {
-    const settings = this.#live.settings.current
+  #bootFailed(error: BsmError): BsmError {
+    if (error.code !== 'CANCELLED') {
+      // What cannot even be tried fails before there is a helper to say so.
+      if (this.#supervisor.state.kind === 'stopped') this.#problem = error
+      this.#rising = null
+      this.#logger.error(error.message)
+      this.#queue.refuseAll(error)
+      this.#refresh()
+    }
+    return error
+  }
+
+  #bootConfig(settings: Settings): BootConfig {
     const image = loadImage(this.#options.imageDir, settings.image)
     this.#store.update({ tools: image.manifest.tools })
     return {
@@ -276,6 +292,7 @@ export class App {
   }
 
   async #halt(): Promise<void> {
+    this.#rising = null
     this.#queue.close()
     this.#queue.refuseAll(notRunning('The VM was stopped.'))
     await this.#sandbox.shutdown()
@@ -377,6 +394,7 @@ export class App {
       ending: this.#ending !== null,
       degraded: this.#degraded,
       problem: this.#problem,
+      rising: this.#rising !== null,
       supervisor: this.#supervisor.state,
       activity: this.#activity,
     })
@@ -489,7 +507,7 @@ export class App {
     if (this.#degraded !== null) return degradedError(this.#degraded)
     const state = this.#supervisor.state
     if (state.kind === 'failed') return state.error
-    if (state.kind === 'stopped' || state.kind === 'stopping')
+    if (this.#rising === null && (state.kind === 'stopped' || state.kind === 'stopping'))
       return this.#problem ?? notRunning('The VM is not running.')
     return null
   }
@@ -578,13 +596,8 @@ export class App {
   }
 
   #restartNeeded(settings: Settings): boolean {
-    const { helper } = this.#store.snapshot
-    if (helper === null) return false
-    return (
-      helper.cpus !== settings.cpus ||
-      helper.memory_mib !== settings.memory_mib ||
-      (helper.image !== null && helper.image.recipe !== settings.image)
-    )
+    const booted = this.#rising?.settings ?? settings
+    return (['cpus', 'memory_mib', 'image'] as const).some((name) => booted[name] !== settings[name])
   }
 
   verifyAudit(): Promise<AuditVerdict> {

@@ -26,6 +26,8 @@ export interface Circumstances {
   readonly degraded: Degraded | null
   /** Why a boot could not even be tried. */
   readonly problem: BsmError | null
+  /** A VM is wanted. */
+  readonly rising: boolean
   readonly supervisor: SupervisorState
   readonly activity: Activity
 }
@@ -37,7 +39,14 @@ export interface Standing {
 }
 
 /** The one place that decides what state the app is in; tray, window, CLI and MCP show it and derive nothing. */
-export function standing({ ending, degraded, problem, supervisor, activity }: Circumstances): Standing {
+export function standing({
+  ending,
+  degraded,
+  problem,
+  rising,
+  supervisor,
+  activity,
+}: Circumstances): Standing {
   const is = (state: AppState, message: string, error: WireError | null = null): Standing => ({
     state,
     message,
@@ -48,6 +57,7 @@ export function standing({ ending, degraded, problem, supervisor, activity }: Ci
   switch (supervisor.kind) {
     case 'stopped':
       if (problem !== null) return is('failed', problem.message, problem.toWire())
+      if (rising) return is('starting', 'Starting the VM.')
       return is('stopped', 'The VM is not running.')
     case 'starting':
       return is('starting', 'Starting the VM.')
