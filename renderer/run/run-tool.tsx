@@ -12,6 +12,7 @@ const NONE: readonly ToolSpec[] = []
 /** Runs one tool by hand: the form is made of what the image declares. */
 export function RunTool() {
   const tools = useStore((state) => state.snapshot?.tools ?? NONE)
+  const fresh = useStore((state) => state.snapshot?.dispatches.length === 0)
   const [chosen, setChosen] = useState<string | null>(null)
   const [preset, setPreset] = useState<Preset | null>(null)
   /** A new form for each choice, so that nothing typed for one tool is sent to another. */
@@ -44,6 +45,12 @@ export function RunTool() {
                 </button>
               ))}
             </div>
+          )}
+          {fresh && presets.length > 1 && (
+            <p className="quiet-text">
+              Each tool runs in a VM that is wiped afterwards. Leave a file, then look for it: the second run
+              is given another VM.
+            </p>
           )}
           <div className="field">
             <label htmlFor="run-tool">Tool</label>
