@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import { LIMITS } from './limits.ts'
 
 /** A complete line, or the news that one was too long and is being thrown away. */
@@ -52,13 +53,21 @@ export class LineSplitter {
 
   #finish(lines: Line[]): void {
     if (!this.#skipping) {
-      const text = Buffer.concat(this.#parts).toString('utf8').replace(/\r$/, '')
+      const text = decode(Buffer.concat(this.#parts)).replace(/\r$/, '')
       if (text.trim() !== '') lines.push({ kind: 'line', text })
     }
     this.#parts = []
     this.#held = 0
     this.#skipping = false
   }
+}
+
+/**
+ * UTF-8 as text. Bytes that are not UTF-8 become a text that no JSON parser takes: replaced silently
+ * inside a string, they would have something else run than was asked.
+ */
+function decode(bytes: Buffer): string {
+  return isUtf8(bytes) ? bytes.toString('utf8') : `\ufffd not UTF-8: ${bytes.toString('latin1', 0, 40)}`
 }
 
 /** Deepest nesting of a JSON text, found without parsing it. */
