@@ -1,8 +1,7 @@
-import { Helper, bootHelper, type BootOptions } from '../support/helper.ts'
+import { Helper, bootHelper, orphans, type BootOptions } from '../support/helper.ts'
 import { GoldenStock } from '../support/golden.ts'
 import type { HelperBinary } from '../support/helper-binary.ts'
 import type { GuestImage } from '../support/image.ts'
-import { connectedWith } from '../support/processes.ts'
 import { Scratch } from '../support/scratch.ts'
 import { DEFAULT_DEADLINE_MS, type Check } from './check.ts'
 import { within } from '../support/deadline.ts'
@@ -155,7 +154,7 @@ export class Context {
     for (const scratch of this.#scratches) {
       const killed = this.#helpers.some((one) => one.scratch === scratch && one.exit?.signal === 'SIGKILL')
       if (!killed) found.push(...scratch.leftovers())
-      found.push(...connectedWith(scratch.marker, scratch.root).map((one) => `process ${one.command}`))
+      found.push(...(await orphans(scratch)).map((one) => `process ${one.command}`))
       scratch.remove()
     }
     if (found.length > 0) throw new Error(`after the check:\n  ${found.join('\n  ')}`)

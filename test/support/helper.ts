@@ -14,7 +14,7 @@ import {
   type QueryKind,
   type WireError,
 } from '../../core/protocol/index.ts'
-import { DeadlineError, within } from './deadline.ts'
+import { DeadlineError, until, within } from './deadline.ts'
 import type { HelperBinary } from './helper-binary.ts'
 import type { GuestImage } from './image.ts'
 import { connectedWith, gone, identify, tree, type ProcessId } from './processes.ts'
@@ -354,7 +354,7 @@ export class Helper {
       await this.exited.catch(() => undefined)
     }
     await gone(known, 5_000).catch(() => undefined)
-    const left = connectedWith(this.scratch.marker, this.scratch.root)
+    const left = await orphans(this.scratch)
     for (const one of left) {
       const again = identify(one.pid)
       if (again?.startedAt === one.startedAt) process.kill(one.pid, 'SIGKILL')
@@ -377,6 +377,16 @@ export class Helper {
       this.stderr.slice(-1500),
     ].join('\n')
   }
+}
+
+/** What is still there of a scratch's processes once those that are ending had time to end. */
+export async function orphans({ marker, root }: Scratch, ms = 5_000): Promise<ProcessId[]> {
+  let left: ProcessId[] = []
+  await until(ms, 'the end of every process', () => {
+    left = connectedWith(marker, root)
+    return left.length === 0
+  }).catch(() => undefined)
+  return left
 }
 
 export type BootOptions = {
