@@ -46,32 +46,39 @@ func (i *Inspector) Quiet(work func()) {
 func (i *Inspector) OpenFDs() (int, error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	total := 0
-	own := strconv.Itoa(os.Getpid())
 	pids, err := i.pids()
 	if err != nil {
 		return 0, err
 	}
+	total := 0
 	for _, pid := range pids {
-		dir := i.proc + "/" + pid + "/fd"
-		fd, err := syscall.Open(dir, syscall.O_RDONLY|syscall.O_DIRECTORY|syscall.O_CLOEXEC, 0)
-		if err != nil {
-			continue // it ended meanwhile
-		}
-		names, err := list(fd)
-		syscall.Close(fd)
-		if err != nil {
+		// A process may end meanwhile: then it has no descriptors.
+		n, _ := i.count(pid)
+		total += n
+	}
+	return total, nil
+}
+
+// count leaves out the descriptor that the counting itself reads by.
+func (i *Inspector) count(pid string) (int, error) {
+	dir := i.proc + "/" + pid + "/fd"
+	fd, err := syscall.Open(dir, syscall.O_RDONLY|syscall.O_DIRECTORY|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		return 0, &os.PathError{Op: "open", Path: dir, Err: err}
+	}
+	names, err := list(fd)
+	syscall.Close(fd)
+	if err != nil {
+		return 0, err
+	}
+	total, own := 0, pid == strconv.Itoa(os.Getpid())
+	for _, name := range names {
+		if own && name == strconv.Itoa(fd) {
 			continue
 		}
-		self := strconv.Itoa(fd)
-		for _, name := range names {
-			if pid == own && name == self {
-				continue
-			}
-			target, err := os.Readlink(dir + "/" + name)
-			if err == nil && !strings.HasPrefix(target, "socket:") {
-				total++
-			}
+		target, err := os.Readlink(dir + "/" + name)
+		if err == nil && !strings.HasPrefix(target, "socket:") {
+			total++
 		}
 	}
 	return total, nil

@@ -63,9 +63,9 @@ type child struct {
 	confined              bool
 	filter                sockFprog
 
-	core, files       syscall.Rlimit
-	capHeader         capHeader
-	capData           [2]capData
+	core, files syscall.Rlimit
+	capHeader   capHeader
+	capData     [2]capData
 
 	executable uintptr // directory descriptor or, with an empty path, the file itself
 	path       *byte

@@ -85,13 +85,19 @@ func (s *Spawner) serve(ready chan<- error) {
 	}
 	ready <- nil
 	for r := range s.requests {
-		process, err := s.reaper.watch(r.child.fork)
-		if err == nil && r.child.errno != 0 {
-			<-process.Done
-			process, err = nil, r.child.failure()
-		}
+		process, err := s.start(r.child)
 		r.reply <- reply{process, err}
 	}
+}
+
+// start forks from the calling thread, which has to be locked.
+func (s *Spawner) start(c *child) (*Process, error) {
+	process, err := s.reaper.watch(c.fork)
+	if err == nil && c.errno != 0 {
+		<-process.Done
+		return nil, c.failure()
+	}
+	return process, err
 }
 
 // renounce drops the bounding set and the right to gain privileges by exec.
@@ -123,6 +129,12 @@ func (s *Spawner) Start(spec Spec) (*Process, error) {
 		defer syscall.Close(group)
 		c.clone.flags |= cloneIntoCgroup
 		c.clone.cgroup = uint64(group)
+	}
+	if spec.Unconfined {
+		// Not from the spawner's thread, which has no capability to pass on.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		return s.start(c)
 	}
 	reply := make(chan reply, 1)
 	s.requests <- request{c, reply}
