@@ -14,7 +14,8 @@ export function statusLines(snapshot: AppSnapshot, now = Date.now()): string[] {
     `Brainstorm Sandbox ${snapshot.version}: ${snapshot.state} since ${ago(snapshot.since, now)}`,
     ...indent([escapeLine(snapshot.message)]),
     ...trouble(snapshot, now),
-    ...(helper === null ? [] : ['', ...vm(helper, now), '', ...channels(helper.channels)]),
+    ...(helper === null ? [] : ['', ...vm(helper, now)]),
+    ...(helper === null || helper.channels.length === 0 ? [] : ['', ...channels(helper.channels)]),
     ...lastReset(snapshot, now),
     ...lastDispatches(snapshot, now),
   ]

@@ -1,7 +1,7 @@
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { z } from 'zod'
-import { createApp, loadImage, resolvePaths, serveUi, type App, type Paths } from '../../core/index.ts'
+import { createApp, loadImage, resolvePaths, serveUi, type App } from '../../core/index.ts'
 import type { SettingsPatch } from '../../core/protocol/index.ts'
 import type { Cli } from '../cli.ts'
 import { EXIT_CODE } from '../exit-codes.ts'
@@ -41,10 +41,12 @@ export async function runApp(cli: Cli, options: UpOptions, onReady: (ready: Read
     people: { write: (text) => ready && !inBackground && cli.io.stderr.write(text) },
     autoStart: false,
   })
-  using interrupted = stopOnInterrupt(cli, app, paths)
+  let ours: string[] = []
+  using interrupted = stopOnInterrupt(cli, app, () => ours)
   try {
     progress.step(`opening ${paths.stateDir}`)
     await app.start()
+    ours = [paths.agentSocket, paths.controlSocket, paths.controlToken, paths.lock]
     keepSettings(app, options, place)
     if (options.ui)
       await serveUi(app, { directory: join(projectRoot, 'dist', 'ui'), port: options.port ?? 0 })
@@ -67,11 +69,15 @@ export async function runApp(cli: Cli, options: UpOptions, onReady: (ready: Read
 }
 
 /** The first interrupt stops in order; the second leaves the rest to the helper, which ends with us. */
-function stopOnInterrupt(cli: Cli, app: App, paths: Paths): Disposable & { readonly happened: boolean } {
+function stopOnInterrupt(
+  cli: Cli,
+  app: App,
+  ours: () => readonly string[],
+): Disposable & { readonly happened: boolean } {
   let happened = false
   const listening = onInterrupt((count) => {
     happened = true
-    if (count > 1) leaveAtOnce(paths)
+    if (count > 1) leaveAtOnce(ours())
     cli.note('stopping; once more to leave at once')
     void app.stop()
   })
@@ -83,8 +89,9 @@ function stopOnInterrupt(cli: Cli, app: App, paths: Paths): Disposable & { reado
   }
 }
 
-function leaveAtOnce({ agentSocket, controlSocket, controlToken }: Paths): never {
-  for (const path of [agentSocket, controlSocket, controlToken]) rmSync(path, { force: true })
+/** Takes away only what this app made: before it had the state directory, these are another app's. */
+function leaveAtOnce(ours: readonly string[]): never {
+  for (const path of ours) rmSync(path, { force: true })
   process.exit(EXIT_CODE.interrupted)
 }
 
