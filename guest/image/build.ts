@@ -153,6 +153,13 @@ async function build(
     return result
   }
   const image = join(scratch, 'image')
+  for (const { name, file, digest: known } of [...kernel, ...packages]) {
+    if ((await fileDigest(file)) !== known) {
+      throw new Error(
+        `The cached package ${name} has changed since it was fetched; delete ${file} and try again.`,
+      )
+    }
+  }
   for (const sub of ['image', 'tree', 'unpack', 'kernel']) mkdirSync(join(scratch, sub))
   const image_digest = imageDigest(identity)
 

@@ -4,7 +4,6 @@ package bridge
 
 import (
 	"errors"
-	"io"
 	"os"
 	"strings"
 	"sync"
@@ -199,8 +198,7 @@ func (p *port) handle(r Record) {
 		p.drop(live)
 	default:
 		if _, err := live.conn.Write(r.Data); err != nil {
-			p.drop(live)
-			p.write(live, AppendHeader(nil, live.id, Close, 0))
+			p.end(live)
 		}
 	}
 }
@@ -210,7 +208,6 @@ func (p *port) open(id uint32) {
 	l := &link{id: id, closed: make(chan struct{})}
 	conn, err := vsock.DialLocal(p.number)
 	if err != nil {
-		close(l.closed)
 		go p.writeAlways(AppendHeader(nil, id, Close, 0))
 		return
 	}
@@ -237,10 +234,7 @@ func (p *port) pump(l *link) {
 			err = p.write(l, buf[:headerSize+n])
 		}
 		if err != nil {
-			p.drop(l)
-			if errors.Is(err, io.EOF) {
-				p.writeAlways(AppendHeader(nil, l.id, Close, 0))
-			}
+			p.end(l)
 			return
 		}
 	}
@@ -258,6 +252,17 @@ func (p *port) drop(l *link) {
 	p.mu.Unlock()
 	if l != nil {
 		l.close()
+	}
+}
+
+// end drops a link that the dispatcher closed, and tells the host. A link that
+// was dropped before ended from the host's side.
+func (p *port) end(l *link) {
+	select {
+	case <-l.closed:
+	default:
+		p.drop(l)
+		go p.writeAlways(AppendHeader(nil, l.id, Close, 0))
 	}
 }
 

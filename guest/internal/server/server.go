@@ -116,12 +116,15 @@ func (p *Port) Serve(l *vsock.Listener) error {
 		}
 		p.live = c
 		p.mu.Unlock()
+		// Here, in the order of acceptance: in goroutines of their own a redial's
+		// Connected could come before that of the connection it replaces, and the
+		// port would go on with the dead one.
+		p.Service.Connected(c)
 		vital.Go(func() { p.serveConn(c) })
 	}
 }
 
 func (p *Port) serveConn(c *Conn) {
-	p.Service.Connected(c)
 	err := p.messages(c)
 	var bad *frame.Error
 	if errors.As(err, &bad) {
