@@ -38,9 +38,11 @@ beforeEach(async () => {
   await page.getByText('Ready', { exact: true }).first().waitFor()
 })
 
-afterEach(async () => {
-  expect(complaints).toEqual([])
+afterEach(async ({ task }) => {
+  // Of a failed test, what a person would have seen.
+  if (task.result?.state === 'fail') console.error(await page.locator('body').innerText())
   await context.close()
+  expect(complaints).toEqual([])
 })
 
 const panel = (name: string) => page.getByRole('region', { name })
