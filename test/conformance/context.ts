@@ -1,7 +1,7 @@
 import { Helper, bootHelper, orphans, type BootOptions } from '../support/helper.ts'
 import { GoldenStock } from '../support/golden.ts'
 import type { HelperBinary } from '../support/helper-binary.ts'
-import type { GuestImage } from '../support/image.ts'
+import { copyImage, type GuestImage } from '../support/image.ts'
 import { Scratch } from '../support/scratch.ts'
 import { DEFAULT_DEADLINE_MS, type Check } from './check.ts'
 import { within } from '../support/deadline.ts'
@@ -13,12 +13,14 @@ export class Bench {
   readonly binary: HelperBinary
   readonly image: GuestImage
   readonly #stock: GoldenStock
+  readonly #place = new Scratch('image')
   #shared: Helper | undefined
 
+  /** Works on a copy of the image: a build in the checkout would swap the disk under running VMs. */
   constructor(binary: HelperBinary, image: GuestImage) {
     this.binary = binary
-    this.image = image
-    this.#stock = new GoldenStock(binary, image)
+    this.image = copyImage(image, this.#place.path('image'))
+    this.#stock = new GoldenStock(binary, this.image)
   }
 
   goldenScratch(): Promise<Scratch> {
@@ -61,6 +63,7 @@ export class Bench {
     const shared = this.#shared
     await this.#dropShared()
     await this.#stock.remove()
+    this.#place.remove()
     if (shared && shared.violations.length > 0) throw new Error(shared.violations.join('\n'))
   }
 }

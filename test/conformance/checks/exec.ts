@@ -117,7 +117,7 @@ export const execChecks = [
     'output-limit',
     'at 64 MiB of output the tool is killed: 137, OUTPUT_LIMIT, with what it said',
     async ({ vm }) => {
-      const response = await vm.sh("head -c 90000000 /dev/zero | tr '\\0' b; echo survived", {
+      const response = await vm.sh('head -c 90000000 /dev/zero; echo survived', {
         deadline_ms: 150_000,
       })
       assert.equal(response.exit_code, 137)
