@@ -50,7 +50,8 @@ export function pathsIn(stateDir: string, configDir: string): Paths {
     stateDir,
     configDir,
     lock: join(stateDir, 'app.lock'),
-    helperIdentity: join(stateDir, 'helper.json'),
+    // Not helper.json: that is the helper's own claim on the directory.
+    helperIdentity: join(stateDir, 'supervised-helper.json'),
     agentSocket: join(stateDir, 'agent.sock'),
     controlSocket: join(stateDir, 'control.sock'),
     controlToken: join(stateDir, 'control.token'),

@@ -25,7 +25,7 @@ beforeEach(async () => {
   writeFileSync(join(directory, 'assets', 'secret.pem'), 'key')
   writeFileSync(join(root, 'outside.js'), 'outside')
   symlinkSync(join(root, 'outside.js'), join(directory, 'link.js'))
-  app = scriptedApp()
+  app = scriptedApp({ autoStart: false })
   await app.start()
   clock = { ms: 0 }
   ui = await serveUi(app, { directory, clock: { now: () => new Date(), monotonic: () => clock.ms } })
@@ -257,6 +257,8 @@ describe('the WebSocket', () => {
 })
 
 describe('a page that signed in', () => {
+  beforeEach(() => void app.up())
+
   it('sees the state at once, and each change', async () => {
     const mine = await signedIn()
     await mine.until('snapshot')
