@@ -72,7 +72,7 @@ describe('the page', () => {
   it('shows what a tool writes as text, whatever it is', async () => {
     const hostile = String.raw`printf '\033[31m<img src=x onerror="document.title=1">\342\200\256txt'`
     await runTool('sh', { command: hostile })
-    const output = panel('Run a tool').getByText('<img src=x onerror=')
+    const output = panel('Run a tool').getByLabel('Output of sh').getByText('<img src=x onerror=')
     await output.waitFor()
     expect(await output.innerText()).not.toMatch(/[\u001b\u202e]/)
     expect(await page.locator('img').count()).toBe(0)
