@@ -14,7 +14,12 @@ async function setUp(what: Purpose): Promise<void> {
   })
   await step('user interface', async () => void (await buildUi()))
   await step('guest image', async (log) => {
-    await buildImage({ recipe: 'base', out: join(root, 'out/guest/base'), log })
+    await buildImage({ recipe: 'base', log })
+  })
+  if (what !== 'test') return
+  await step('guest images of the tests', async (log) => {
+    await buildImage({ recipe: 'base', variant: 'test', log })
+    await buildImage({ recipe: 'python', log })
   })
 }
 
