@@ -29,9 +29,9 @@ export const importTable = {
     if (from === undefined) return {}
     const allowed = [from, ...(table[from] ?? [])]
 
-    /** @param {import('estree').Node & { source?: import('estree').Node | null }} node */
+    /** @param {import('estree').Node} node */
     const check = (node) => {
-      const source = node.source
+      const source = 'source' in node ? node.source : null
       if (source?.type !== 'Literal' || typeof source.value !== 'string' || !source.value.startsWith('.'))
         return
       const target = inHouse(resolve(dirname(context.filename), source.value))
