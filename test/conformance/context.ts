@@ -1,4 +1,4 @@
-import { Helper, bootHelper, orphans, type BootOptions } from '../support/helper.ts'
+import { Helper, bootHelper, killOrphans, type BootOptions } from '../support/helper.ts'
 import { GoldenStock } from '../support/golden.ts'
 import type { HelperBinary } from '../support/helper-binary.ts'
 import { copyImage, type GuestImage } from '../support/image.ts'
@@ -150,21 +150,23 @@ export class Context {
   /** Ends everything, then fails on any breach or remains. */
   async close(): Promise<void> {
     const found: string[] = []
-    for (const helper of this.#shared ? [this.#shared, ...this.#helpers] : this.#helpers) {
-      if (helper !== this.#shared) found.push(...(await helper.dispose()))
+    for (const helper of this.#helpers) await helper.end()
+    for (const helper of this.#shared ? [this.#shared, ...this.#helpers] : this.#helpers)
       found.push(...helper.violations.splice(0))
-    }
     for (const scratch of this.#scratches) {
       const killed = this.#helpers.some((one) => one.scratch === scratch && one.exit?.signal === 'SIGKILL')
+      found.push(...(await killOrphans(scratch)))
       if (!killed) found.push(...scratch.leftovers())
-      found.push(...(await orphans(scratch)).map((one) => `process ${one.command}`))
       scratch.remove()
     }
     if (found.length > 0) throw new Error(`after the check:\n  ${found.join('\n  ')}`)
   }
 
   async abandon(): Promise<void> {
-    for (const helper of this.#helpers) await helper.dispose()
-    for (const scratch of this.#scratches) scratch.remove()
+    for (const helper of this.#helpers) await helper.end()
+    for (const scratch of this.#scratches) {
+      await killOrphans(scratch)
+      scratch.remove()
+    }
   }
 }

