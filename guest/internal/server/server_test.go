@@ -62,7 +62,9 @@ func connect(t *testing.T) *host {
 	}
 	service := &echo{make(chan bool, 1)}
 	port := &Port{Max: frame.MaxSmall, Service: service}
-	go port.serveConn(&Conn{file: os.NewFile(uintptr(fds[1]), "guest")})
+	conn := &Conn{file: os.NewFile(uintptr(fds[1]), "guest")}
+	service.Connected(conn) // as Serve does, before it goes on
+	go port.serveConn(conn)
 	file := os.NewFile(uintptr(fds[0]), "host")
 	t.Cleanup(func() { file.Close() })
 	h := &host{t, file, frame.NewReader(file, frame.MaxLarge), service.gone}
