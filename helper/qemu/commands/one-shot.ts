@@ -96,9 +96,9 @@ async function printed(run: () => Promise<Outcome>): Promise<number> {
 async function ask(path: string, request: HelperRequest, ms: number): Promise<HelperResponse> {
   const socket = connect(path)
   const answered = deferred<HelperResponse>()
-  const connected = deferred<void>()
+  const connected = deferred<null>()
   socket.once('connect', () => {
-    connected.resolve()
+    connected.resolve(null)
     socket.write(JSON.stringify(request) + '\n')
   })
   socket.once('error', (cause) => {

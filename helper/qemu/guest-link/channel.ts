@@ -5,8 +5,12 @@ import { type Deferred, deferred, now, within } from '../deadline.ts'
 import { encodeFrame, FrameParser, frameLimit, parseFrame } from './frames.ts'
 import { type BridgeRecord, encodeClose, encodeData, encodeOpen, RECORD, RecordParser } from './records.ts'
 
-/** Silence after which a dial is given up and made again with a new id (§3). */
+/**
+ * Silence after which a dial is given up and made again with a new id (§3). Each further one waits
+ * longer: on a busy machine a new dial would otherwise always overtake the answer to the last.
+ */
 const REDIAL_MS = 100
+const LONGEST_REDIAL_MS = 1_600
 /** A Pong that takes longer makes the channel `stalled`. */
 const STALLED_MS = 2_000
 
@@ -70,9 +74,9 @@ export class Channel {
     if (this.isOpen) return
     const end = now() + ms
     this.#become('connecting')
-    while (now() < end) {
+    for (let silence = REDIAL_MS; now() < end; silence = Math.min(2 * silence, LONGEST_REDIAL_MS)) {
       if (this.#broken !== null) throw this.#broken
-      if (await this.#dial(Math.min(REDIAL_MS, end - now()))) return
+      if (await this.#dial(Math.min(silence, end - now()))) return
     }
     this.#become('closed')
     throw this.#gone(`Port ${this.port} of the guest did not answer within ${ms} ms.`)

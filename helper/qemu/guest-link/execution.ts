@@ -84,6 +84,8 @@ export class Execution {
         'guest',
         `A result of another command (${result.command_id}) came.`,
       )
+    // The guest itself has nowhere to send evidence to: none will come.
+    if (result.error?.code === 'GUEST_UNREACHABLE') throw refusal(result.error.code, result.error.message)
     this.#result = result
     clearTimeout(this.#timer)
     this.#timer = setTimeout(() => {

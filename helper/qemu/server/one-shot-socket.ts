@@ -43,7 +43,7 @@ export class OneShotSocket {
   }
 
   async listen(): Promise<void> {
-    const listening = deferred<void>()
+    const listening = deferred<null>()
     this.#server.once('error', (cause) =>
       listening.reject(
         new BsmError('BOOT_CONFIG_INVALID', 'helper', `The socket ${this.#path} cannot be made.`, {
@@ -54,7 +54,7 @@ export class OneShotSocket {
     )
     // The umask decides the mode at bind: there is no moment in which others may connect.
     const before = process.umask(0o177)
-    this.#server.listen(this.#path, () => listening.resolve())
+    this.#server.listen(this.#path, () => listening.resolve(null))
     process.umask(before)
     await listening.promise
     chmodSync(this.#path, 0o600)

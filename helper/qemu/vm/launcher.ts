@@ -33,7 +33,7 @@ export type Inherit = 'pipe' | 'ignore' | number | Socket
 export class LauncherProcess {
   readonly child: ChildProcess
   /** Resolves when the launcher itself is gone; it has reaped what it started by then. */
-  readonly ended: Promise<void>
+  readonly ended: Promise<unknown>
   readonly #waiting: { event: string; name: string | undefined; wanted: Deferred<LauncherLine> }[] = []
   readonly #unclaimed: LauncherLine[] = []
   #failure: BsmError | null = null
@@ -42,15 +42,15 @@ export class LauncherProcess {
   /** `inherit[i]` becomes descriptor `3 + i` of the launcher. */
   constructor(args: string[], inherit: Inherit[]) {
     this.child = spawn(launcherPath(), args, { stdio: ['pipe', 'pipe', 'pipe', ...inherit], env: {} })
-    const ended = deferred<void>()
+    const ended = deferred<null>()
     this.ended = ended.promise
     this.child.once('error', (cause) => {
       this.#fail(launcherFailed(`bsm-launcher could not be started: ${cause.message}`, cause))
-      ended.resolve()
+      ended.resolve(null)
     })
     this.child.once('close', () => {
       this.#fail(launcherFailed(`bsm-launcher ended early. ${this.#stderr}`.trim()))
-      ended.resolve()
+      ended.resolve(null)
     })
     this.child.stdin?.on('error', () => undefined) // it ended first: `close` tells
     const lines = new LineSplitter(64 * 1024)

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net'
 import { z } from 'zod'
-import { BsmError, LineSplitter, parseJsonLine } from '../../../core/protocol/index.ts'
+import type { BsmError } from '../../../core/protocol/index.ts'
+import { LineSplitter, parseJsonLine } from '../../../core/protocol/index.ts'
 import { type Deferred, deferred, hypervisorError, within } from '../deadline.ts'
 import { sendDescriptor } from './launcher.ts'
 
