@@ -466,8 +466,7 @@ export class App {
       case 'vmm_state_changed':
         return void this.#refreshStatus()
       case 'guest_unreachable':
-        this.#logger.warn(event.message ?? 'The guest stopped answering.')
-        return this.#revival.wanted('The guest stopped answering; making a new VM.')
+        return this.#revive(event.message ?? 'The guest stopped answering.')
       case 'log':
         this.#logger[event.level]({ from: event.source }, event.message ?? '')
         return
@@ -478,6 +477,11 @@ export class App {
       case 'reset_phase':
         return
     }
+  }
+
+  #revive(why: string): void {
+    this.#logger.warn(why)
+    this.#revival.wanted(`${why} Making a new VM.`)
   }
 
   /** Takes the helper's status into the snapshot; a VM that died while nobody used it is replaced. */
@@ -492,7 +496,7 @@ export class App {
           helper.vmm_api_state === 'error' ||
           helper.state === 'failed'
         )
-          this.#revival.wanted('The VM ended unexpectedly; making a new one.')
+          this.#revive('The VM ended unexpectedly.')
       })
       .catch((error: unknown) => this.#logger.debug(BsmError.from(error, 'helper').message))
       .finally(() => (this.#status = null))

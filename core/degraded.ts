@@ -23,10 +23,12 @@ const MAX_BYTES = 1024 * 1024
 export class DegradedStore {
   readonly #path: string
   readonly #spare: string
+  readonly #replace: typeof replaceFile
 
-  constructor(path: string) {
+  constructor(path: string, replace: typeof replaceFile = replaceFile) {
     this.#path = path
     this.#spare = `${path}.spare`
+    this.#replace = replace
   }
 
   /** Lays out the spare. Throws a sentence. */
@@ -56,7 +58,7 @@ export class DegradedStore {
   /** On disk when it returns. Throws a sentence when not even the spare could be put in place. */
   enter(degraded: Degraded): void {
     try {
-      replaceFile(this.#path, `${JSON.stringify(degraded)}\n`)
+      this.#replace(this.#path, `${JSON.stringify(degraded)}\n`)
     } catch (error) {
       if (this.#useSpare()) return
       throw fileError(error, 'record degraded mode')

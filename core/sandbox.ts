@@ -193,6 +193,15 @@ export class HelperSandbox {
   }
 
   async #requestReset(): Promise<ResetReport> {
+    if (this.#supervisor.state.kind !== 'ready')
+      throw new SandboxResetError(
+        'RESET_FAILED',
+        'The helper ended, and its VM with it, before the wipe.',
+        null,
+        {
+          nextStep: 'The next VM is made from verified parts; see `bsm status`.',
+        },
+      )
     try {
       const response = await this.#supervisor.request<'reset'>({ kind: 'reset' }, this.#deadlines.resetMs)
       const { kind: _kind, request_id: _id, ...report } = response

@@ -56,6 +56,8 @@ export class AuditLog {
   #size: number
   #count: number
   #last: string | null
+  /** Half a line lies at the end and could not be taken back: the next start settles it. */
+  #torn = false
 
   private constructor(options: AuditOptions, fd: number, head: HeadFile, start: AuditHead, size: number) {
     this.#options = options
@@ -82,6 +84,7 @@ export class AuditLog {
 
   /** Writes one entry; it is on disk when this returns. Throws a sentence, and then nothing was written. */
   append(kind: AuditKind, facts: AuditFacts = {}): string {
+    if (this.#torn) throw tornError()
     const ts = (this.#options.now?.() ?? new Date()).toISOString()
     const entry = sealEntry(this.#count + 1, this.#last, ts, kind, withoutUndefined(facts))
     const line = entryLine(entry)
@@ -103,6 +106,15 @@ export class AuditLog {
     return entry.hash
   }
 
+  /** A full disk may have taken half a line, and the next entry must not be glued to it. */
+  #takeBack(): void {
+    try {
+      ftruncateSync(this.#fd, this.#size)
+    } catch {
+      this.#torn = true
+    }
+  }
+
   #countIt(): void {
     try {
       this.#head.write({ count: this.#count, hash: this.#last, next: null }, false)
@@ -118,8 +130,7 @@ export class AuditLog {
       fdatasyncSync(this.#fd)
       this.#size += line.length
     } catch (error) {
-      // A full disk may have taken half a line; the next entry must not be glued to it.
-      ftruncateSync(this.#fd, this.#size)
+      this.#takeBack()
       throw error
     }
   }
@@ -153,6 +164,16 @@ export async function verifyAudit(options: AuditOptions): Promise<AuditVerdict> 
 }
 
 const sizeOf = (path: string): number => lstatSync(path, { throwIfNoEntry: false })?.size ?? 0
+
+const tornError = (): BsmError =>
+  new BsmError(
+    'VM_LIFECYCLE_ERROR',
+    'app',
+    'The audit log ends in half an entry that could not be taken back.',
+    {
+      nextStep: 'Check the disk, then start the app again: it repairs the log.',
+    },
+  )
 
 type Make = (fd: number, head: HeadFile, start: AuditHead, size: number) => AuditLog
 

@@ -1,11 +1,11 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { afterEach } from 'vitest'
 import { App, type AppOptions } from '../app.ts'
 import { pathsIn, type Paths } from '../paths.ts'
 import type { AppSnapshot, ImageManifest } from '../protocol/index.ts'
+import { scriptedHelper } from './scripted-helper-command.ts'
 
 /** Short, for the 104 bytes of a socket path. */
 export function temporaryDirectory(): string {
@@ -26,17 +26,6 @@ export function temporaryPaths(): Paths {
   const root = temporaryDirectory()
   return pathsIn(join(root, 's'), join(root, 'c'))
 }
-
-/** How to run the scripted stand-in of a helper; `script` is described there. */
-export const scriptedHelper = (script = '') => ({
-  command: process.execPath,
-  args: [
-    '--import',
-    import.meta.resolve('tsx'),
-    fileURLToPath(new URL('scripted-helper.ts', import.meta.url)),
-  ],
-  env: { SCRIPT: script },
-})
 
 const digest = (char: string): string => `sha256:${char.repeat(64)}`
 

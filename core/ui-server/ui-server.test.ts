@@ -257,7 +257,7 @@ describe('the WebSocket', () => {
 })
 
 describe('a page that signed in', () => {
-  beforeEach(() => void app.up())
+  beforeEach(() => void app.up().catch(() => undefined))
 
   it('sees the state at once, and each change', async () => {
     const mine = await signedIn()

@@ -1,0 +1,39 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { defaultSettings, SettingsStore } from './settings.ts'
+import { temporaryDirectory } from './testing/fixture.ts'
+
+const settingsPath = (): string => join(temporaryDirectory(), 'settings.json')
+const DEFAULTS = { cpus: 1, memory_mib: 512, image: 'base' }
+
+describe('settings', () => {
+  it.each([
+    ['linux', 'x64', true, { cpus: 1, memory_mib: 512 }],
+    ['linux', 'arm64', false, { cpus: 1, memory_mib: 512 }],
+    ['linux', 'arm64', true, { cpus: 2, memory_mib: 1024 }],
+    ['darwin', 'arm64', false, { cpus: 2, memory_mib: 1024 }],
+  ] as const)('by default on %s %s (KVM: %s) are %j', (platform, arch, kvm, expected) => {
+    expect(defaultSettings(platform, arch, () => kvm)).toMatchObject(expected)
+  })
+
+  it('keep what a person set, and only that', () => {
+    const path = settingsPath()
+    expect(new SettingsStore(path, DEFAULTS).set({ cpus: 4 })).toEqual({ ...DEFAULTS, cpus: 4 })
+    expect(JSON.parse(readFileSync(path, 'utf8'))).toEqual({ cpus: 4 })
+    expect(new SettingsStore(path, { ...DEFAULTS, memory_mib: 1024 }).current.memory_mib).toBe(1024)
+  })
+
+  it('refuse what no VM can have', () => {
+    const store = new SettingsStore(settingsPath(), DEFAULTS)
+    expect(() => store.set({ memory_mib: 1 })).toThrow()
+    expect(() => store.set({ image: '../../etc' })).toThrow()
+    expect(store.current).toEqual(DEFAULTS)
+  })
+
+  it('that cannot be read are a sentence', () => {
+    const path = settingsPath()
+    writeFileSync(path, '{"cpus": "many"}')
+    expect(() => new SettingsStore(path)).toThrow('cannot be read as settings')
+  })
+})
