@@ -17,16 +17,16 @@ describe('a bomb in a tool leaves the VM fine', () => {
 
   const bombs: [string, string, number][] = [
     ['fork bomb', 'f() { f | f & }; f; sleep 5', 6_000],
-    ['memory bomb', 'x=$(head -c 900000000 /dev/zero | tr "\\0" x); echo ${#x}', 20_000],
-    ['shared-memory bomb', 'head -c 900000000 /dev/zero > /dev/shm/bomb; true', 20_000],
-    ['disk bomb', 'head -c 900000000 /dev/zero > ~/bomb; true', 20_000],
+    ['memory bomb', 'x=$(head -c 400000000 /dev/zero | tr "\\0" x); echo ${#x}', 8_000],
+    ['shared-memory bomb', 'head -c 400000000 /dev/zero > /dev/shm/bomb; true', 8_000],
+    ['disk bomb', 'head -c 400000000 /dev/zero > ~/bomb; true', 8_000],
     [
       'descriptor bomb',
       'i=3; while [ $i -lt 5000 ]; do eval "exec $i</dev/null" || break; i=$((i+1)); done; true',
-      20_000,
+      8_000,
     ],
     ['busy loops', 'for i in 1 2 3 4 5 6 7 8; do (while :; do :; done) & done; wait', 3_000],
-    ['inode bomb', 'i=0; while [ $i -lt 20000 ]; do : > ~/f$i || break; i=$((i+1)); done; true', 30_000],
+    ['inode bomb', 'i=0; while [ $i -lt 20000 ]; do : > ~/f$i || break; i=$((i+1)); done; true', 9_000],
   ]
   for (const [name, command, deadline_ms] of bombs)
     it(
