@@ -119,16 +119,16 @@ export class GoldenStore {
   }
 
   /** Writes a golden snapshot under its hash. */
-  async keep(golden: Golden): Promise<void> {
+  async keep(golden: Golden, signal: AbortSignal): Promise<void> {
     const hash = goldenHash(await golden.manifest)
-    await this.write(golden, this.path(hash.slice('sha256:'.length)))
+    await this.write(golden, this.path(hash.slice('sha256:'.length)), signal)
   }
 
   /**
    * Writes a snapshot as the directory `target`, whole or not at all; it must not exist.
    * Resolves with the bytes on disk.
    */
-  async write(golden: Golden, target: string): Promise<number> {
+  async write(golden: Golden, target: string, signal: AbortSignal): Promise<number> {
     const manifest = await golden.manifest
     const making = join(
       dirname(target),
@@ -136,25 +136,18 @@ export class GoldenStore {
     )
     try {
       await mkdir(making, { mode: 0o700 })
-      await writeSparse(join(making, FILE.ram), golden.ram.fd)
-      await writeSparse(join(making, FILE.deviceState), golden.deviceState.fd)
+      await writeSparse(join(making, FILE.ram), golden.ram.fd, signal)
+      await writeSparse(join(making, FILE.deviceState), golden.deviceState.fd, signal)
       await writeSynced(join(making, FILE.manifest), this.#authenticator.sign(manifest))
       if (golden.baselines !== null) await this.#writeBaselines(making, golden, goldenHash(manifest))
       const bytes = await bytesOnDisk(making)
+      signal.throwIfAborted()
       await rename(making, target)
       return bytes
     } catch (cause) {
       await rm(making, { recursive: true, force: true })
       throw writeFailure(target, cause)
     }
-  }
-
-  /** Keeps the baselines beside a snapshot that is on disk already. */
-  async keepBaselines(golden: Golden): Promise<void> {
-    const hash = goldenHash(await golden.manifest)
-    const directory = this.path(hash.slice('sha256:'.length))
-    await rm(join(directory, FILE.baselines), { force: true })
-    await this.#writeBaselines(directory, golden, hash)
   }
 
   #openFiles(directory: string, wanted: WantedParts) {
@@ -234,10 +227,10 @@ function writeFailure(target: string, cause: unknown): BsmError {
   )
 }
 
-async function writeSparse(path: string, from: number): Promise<void> {
+async function writeSparse(path: string, from: number, signal: AbortSignal): Promise<void> {
   const file = await open(path, 'wx', 0o600)
   try {
-    await copySparse(from, file.fd)
+    await copySparse(from, file.fd, signal)
   } finally {
     await file.close()
   }

@@ -17,6 +17,16 @@ import { Requests } from './requests.ts'
 /** What binds a VM to its place in this state directory's history; never used for a second VM (§3). */
 export type EpochKey = { epoch: number; token: string }
 
+/** The guest answered, and would not: another thing than a guest that is gone. */
+export class GuestRefusal extends BsmError {
+  constructor(code: string, message: string) {
+    super('VM_LIFECYCLE_ERROR', 'guest', `The guest refused: ${message}`, {
+      nextStep: 'Reset to get a new VM.',
+      cause: code,
+    })
+  }
+}
+
 const ENTROPY_BYTES = 64
 
 /** The control protocol on port 1027: Hello, Resume, Warmup, Heartbeat, Kill (§3). */
@@ -78,9 +88,7 @@ export class Control {
         this.#requests.answer(message.type.slice(0, -'Ack'.length), message)
         return
       case 'Error': {
-        const error = new BsmError('VM_LIFECYCLE_ERROR', 'guest', `The guest refused: ${message.message}`, {
-          cause: message.code,
-        })
+        const error = new GuestRefusal(message.code, message.message)
         if (message.refused !== undefined) this.#requests.refuse(message.refused, error)
         else this.#requests.failAll(error)
         return

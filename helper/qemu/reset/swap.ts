@@ -10,6 +10,7 @@ import {
 import { now } from '../deadline.ts'
 import type { Disk } from '../disk.ts'
 import type { Golden } from '../golden/golden.ts'
+import { GuestRefusal } from '../guest-link/control.ts'
 import type { GuestVm } from '../vm/guest-vm.ts'
 import { describeExit, type QemuExit } from '../vm/qemu-process.ts'
 import type { PreparedVm } from './prepare.ts'
@@ -31,6 +32,9 @@ export type Swapped = {
   /** The second ResumeAck, at the swap; null when it did not come. */
   ack: ResumeAck | null
 }
+
+/** What a source gets at least, however long the others took. */
+const LEAST_MS = 1_000
 
 export type Failed = ResetReport['failed'][number]
 
@@ -57,10 +61,12 @@ export async function swap(input: SwapInput): Promise<Swapped> {
   ended('resume', started)
 
   const verifying = now()
+  // The 5 s run from the swap's beginning: a VM that is gone is not waited for twice.
+  const left = Math.max(LEAST_MS, LIMITS.sourceSilenceMs - (verifying - started))
   const [fsHash, openFdCount, vmmApiState, oldExit] = await Promise.all([
     diskReading,
-    listen(vm.queries.openFdCount(LIMITS.sourceSilenceMs)),
-    listen(vm.apiState(LIMITS.sourceSilenceMs)),
+    listen(vm.queries.openFdCount(left)),
+    listen(vm.apiState(left)),
     discarding,
   ])
   const { baselines } = golden
@@ -80,7 +86,7 @@ export async function swap(input: SwapInput): Promise<Swapped> {
     (old === null || wipe.old !== null) &&
     'value' in resumeReading &&
     resumeReading.value.epoch === prepared.key.epoch
-  const wipeSilent = 'silent' in resumeReading && resumeReading.silent.code !== 'VM_LIFECYCLE_ERROR'
+  const wipeSilent = 'silent' in resumeReading && !(resumeReading.silent instanceof GuestRefusal)
   ended('verify', verifying)
 
   const disagreeing: Failed[] = [...(wipeHolds || wipeSilent ? [] : (['wipe'] as const)), ...disagree]

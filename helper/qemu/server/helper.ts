@@ -44,6 +44,9 @@ export type HelperInput = {
 type RequestOf<K extends HelperRequest['kind']> = Extract<HelperRequest, { kind: K }>
 type Response<K extends HelperResponse['kind']> = Extract<HelperResponse, { kind: K }>
 
+/** A snapshot half written when the end comes gets this long; what is then unfinished is removed. */
+const WRITING_MS = 3_000
+
 /** Everything that is there once the VM was booted. */
 type Running = Booted & { standby: StandbyKeeper }
 
@@ -68,6 +71,9 @@ export class Helper {
   /** Resets and states move one at a time. */
   #exclusive: Promise<unknown> = Promise.resolve()
   #stopped: Promise<void> | null = null
+  /** Snapshots being written to disk. */
+  #writing: Promise<unknown> = Promise.resolve()
+  readonly #stopWriting = new AbortController()
 
   constructor(input: HelperInput) {
     this.#input = input
@@ -134,7 +140,9 @@ export class Helper {
     this.#boot.abort()
     this.#live?.retire()
     await Promise.allSettled([this.#bootingVm?.kill(), this.#live?.vm.kill(), this.#running?.standby.close()])
-    await Promise.allSettled([this.#exclusive, this.#execOver])
+    const impatience = setTimeout(() => this.#stopWriting.abort(), WRITING_MS)
+    await Promise.allSettled([this.#exclusive, this.#execOver, this.#writing])
+    clearTimeout(impatience)
     this.#running?.golden.close()
     this.#running?.disk.close()
   }
@@ -151,12 +159,12 @@ export class Helper {
     this.#state = 'ready'
     this.#bootingVm = null
     this.#running.standby.prepareSoon()
-    if (booted.coldBootReason !== null) void this.#keepGolden(golden)
+    if (booted.coldBootReason !== null) this.#writing = this.#keepGolden(golden)
   }
 
   async #keepGolden(golden: Golden): Promise<void> {
     try {
-      await this.#input.store.keep(golden)
+      await this.#input.store.keep(golden, this.#stopWriting.signal)
     } catch (thrown) {
       const error = BsmError.from(thrown, 'helper')
       this.#log('helper', 'error', `${error.message} ${error.nextStep ?? ''} The next start boots from cold.`)
@@ -451,7 +459,7 @@ export class Helper {
       () => false,
     )
     if (exists) throw badPath(`${outPath} exists already.`)
-    return await this.#input.store.write(running.golden, outPath)
+    return await this.#input.store.write(running.golden, outPath, this.#stopWriting.signal)
   }
 
   async #restoreState(fromPath: string): Promise<void> {

@@ -230,12 +230,16 @@ export async function sealMemories(
 }
 
 /** Copies a memory file to a file, holes as holes, and syncs it. */
-export async function copySparse(from: number, to: number): Promise<void> {
+export async function copySparse(from: number, to: number, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted()
   const launcher = new LauncherProcess(['copy', '--from', '3', '--to', '4'], [from, to])
+  const abort = () => launcher.child.kill('SIGKILL')
+  signal.addEventListener('abort', abort)
   try {
     await launcher.line('copied', 2 * MEMORY_DEADLINE_MS)
     await launcher.ended
   } finally {
+    signal.removeEventListener('abort', abort)
     launcher.close()
   }
 }

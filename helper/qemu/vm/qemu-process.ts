@@ -1,10 +1,9 @@
-import { readFileSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { constants, setPriority } from 'node:os'
-import { readdirSync, statSync } from 'node:fs'
+import { readdirSync, readFileSync, statSync } from 'node:fs'
 import type { Port } from '../../../core/protocol/index.ts'
-import { hypervisorError } from '../deadline.ts'
-import { startTimeOf } from '../identity.ts'
+import { hypervisorError, sleep, within } from '../deadline.ts'
+import { isAlive, type ProcessIdentity, startTimeOf } from '../identity.ts'
 import { LauncherProcess } from './launcher.ts'
 import { FD, type MachineConfig, PORT_LIST, type QemuRole, qemuArgs } from './qemu-args.ts'
 import { Qmp } from './qmp.ts'
@@ -22,6 +21,7 @@ export type QemuExit = { code: number | null; signal: string | null }
 
 export const qemuBinary = (): string => process.env['BSM_QEMU'] ?? '/usr/bin/qemu-system-aarch64'
 
+const PAGE_BYTES = 4096
 const STARTED_DEADLINE_MS = 10_000
 /** From SIGKILL to reaped: the kernel has up to a gigabyte of pages to give back. */
 const REAPED_DEADLINE_MS = 10_000
@@ -37,7 +37,7 @@ export class QemuProcess {
   /** Resolves once QEMU was reaped. Never rejects. */
   readonly exited: Promise<QemuExit>
   readonly #launcher: LauncherProcess
-  #pid = 0
+  #identity: ProcessIdentity | null = null
   #id = ''
   #exit: QemuExit | null = null
 
@@ -78,9 +78,10 @@ export class QemuProcess {
     )
     const process = new QemuProcess(launcher)
     const { pid } = await launcher.line('started', STARTED_DEADLINE_MS)
-    process.#pid = pid
+    const start_time = startTimeOf(pid) ?? 'gone'
+    process.#identity = { pid, start_time }
     // Numbers of processes come back; with the start time it is this one's alone.
-    process.#id = `qemu-${pid}-${startTimeOf(pid) ?? 'gone'}`
+    process.#id = `qemu-${pid}-${start_time}`
     return process
   }
 
@@ -100,26 +101,17 @@ export class QemuProcess {
   /** SIGKILL, without the guest's cooperation; resolves once it was reaped. */
   async kill(): Promise<QemuExit> {
     this.#launcher.close()
-    let timer: NodeJS.Timeout | undefined
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(
-        () =>
-          reject(hypervisorError(`${this.#id} could not be killed.`, 'Look at the process on this machine.')),
-        REAPED_DEADLINE_MS,
-      )
-    })
-    try {
-      return await Promise.race([this.exited, late])
-    } finally {
-      clearTimeout(timer)
-    }
+    return await within(REAPED_DEADLINE_MS, this.exited, () =>
+      hypervisorError(`${this.#id} could not be killed.`, 'Look at the process on this machine.'),
+    )
   }
 
   /** Resident bytes on the host, or null when it is gone. */
   residentBytes(): number | null {
+    if (this.#exit !== null || this.#identity === null) return null
     try {
-      const pages = Number(readFileSync(`/proc/${this.#pid}/statm`, 'utf8').split(' ')[1])
-      return Number.isFinite(pages) && this.#exit === null ? pages * 4096 : null
+      const pages = Number(readFileSync(`/proc/${this.#identity.pid}/statm`, 'utf8').split(' ')[1])
+      return Number.isFinite(pages) ? pages * PAGE_BYTES : null
     } catch {
       return null
     }
@@ -127,13 +119,20 @@ export class QemuProcess {
 
   /** Back to normal priority, every thread (a process has none of its own on Linux). */
   unnice(): void {
-    if (this.#exit !== null) return
+    if (this.#exit !== null || this.#identity === null) return
     try {
-      for (const thread of readdirSync(`/proc/${this.#pid}/task`))
+      for (const thread of readdirSync(`/proc/${this.#identity.pid}/task`))
         setPriority(Number(thread), constants.priority.PRIORITY_NORMAL)
     } catch {
       // Ended meanwhile, or not root: then it was not niced either.
     }
+  }
+
+  /** Waits until no process has our identity any more; a dead one that no one reaped does not count. */
+  async #gone(): Promise<void> {
+    const identity = this.#identity
+    if (identity === null) return
+    while (isAlive(identity)) await sleep(LOOK_EVERY_MS)
   }
 
   async #launcherSaysExited(): Promise<QemuExit> {
@@ -142,13 +141,17 @@ export class QemuProcess {
       const line = await this.#launcher.line('exited', NEVER)
       exit = { code: line.code, signal: line.signal ?? null }
     } catch {
-      // The launcher was killed itself: PDEATHSIG has taken QEMU with it.
+      // The launcher was killed itself: PDEATHSIG takes QEMU with it, and someone else reaps it.
+      await this.#gone()
       exit = { code: null, signal: 'launcher died' }
     }
     this.#exit = exit
     return exit
   }
 }
+
+/** How often a process that is not our child is looked for. */
+const LOOK_EVERY_MS = 5
 
 /** The longest delay a timer takes, 24 days. */
 const NEVER = 2 ** 31 - 1
