@@ -39,6 +39,7 @@ export class AppProcess {
       let stdout = ''
       this.child.stdout?.on('data', (chunk: Buffer) => {
         stdout += chunk.toString('utf8')
+        this.output = (this.output + chunk.toString('utf8')).slice(-KEPT)
         const end = stdout.indexOf('\n')
         if (end !== -1) resolve({ ready: JSON.parse(stdout.slice(0, end)) as unknown })
       })

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { lstatSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { randomUUID } from 'node:crypto'
@@ -8,6 +9,7 @@ import { randomUUID } from 'node:crypto'
  */
 export class Scratch {
   readonly root: string
+  #mounted = false
   readonly marker = `BSM_TEST_MARKER=${randomUUID()}`
 
   constructor(name = 's') {
@@ -86,7 +88,15 @@ export class Scratch {
     return lstatSync(this.path(...parts)).mode & 0o7777
   }
 
+  /** Puts the state directory on a file system of its own, of `size` (root only). */
+  limitState(size: string): void {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${size},mode=0700`, 'tmpfs', this.stateDir])
+    this.#mounted = true
+  }
+
   remove(): void {
+    if (this.#mounted) execFileSync('umount', ['-l', this.stateDir])
+    this.#mounted = false
     rmSync(this.root, { recursive: true, force: true })
   }
 }

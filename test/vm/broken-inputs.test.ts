@@ -4,7 +4,7 @@ import { createServer } from 'node:net'
 import { totalmem } from 'node:os'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { AppProcess } from '../support/app.ts'
 import type { Context } from '../conformance/context.ts'
 import { errorOf, type BootOptions } from '../support/helper.ts'
@@ -15,11 +15,6 @@ import { VM_TEST_MS, useBench } from './bench.ts'
 /** Each broken input gets its own error with the next step, and the process ends with its code. */
 describe('broken inputs', () => {
   const bench = useBench()
-  const mounts: string[] = []
-  afterEach(() => {
-    for (const path of mounts.splice(0)) execFileSync('umount', ['-l', path])
-  })
-
   async function fails(
     context: Context,
     scratch: Scratch,
@@ -91,17 +86,11 @@ describe('broken inputs', () => {
     VM_TEST_MS,
   )
 
-  /** A state directory on a file system of its own, of `size`. */
-  function small(scratch: Scratch, size: string): void {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${size},mode=0700`, 'tmpfs', scratch.stateDir])
-    mounts.push(scratch.stateDir)
-  }
-
   it(
     'a disk too small for the golden snapshot: said with the next step, nothing half-written is left',
     bench.own(async (context) => {
       const scratch = context.scratch()
-      small(scratch, '2m')
+      scratch.limitState('2m')
       const helper = context.boot(scratch)
       const result = await helper.bootResult()
       // A VM that runs from memory alone may go on; then it says what it could not keep.
@@ -127,7 +116,7 @@ describe('broken inputs', () => {
     bench.own(async (context) => {
       const golden = await context.golden()
       const scratch = context.scratch()
-      small(scratch, '200m')
+      scratch.limitState('400m')
       execFileSync('cp', ['-a', `${golden.stateDir}/.`, scratch.stateDir])
       execFileSync('cp', ['-a', `${golden.configDir}/.`, scratch.configDir])
       const helper = context.boot(scratch)
