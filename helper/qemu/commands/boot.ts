@@ -19,6 +19,7 @@ import { manifestKeyPath } from '../paths.ts'
 import { type Emit, stamped } from '../server/events.ts'
 import { failedBoot, Helper } from '../server/helper.ts'
 import { LineWriter, nonBlockingStdout } from '../server/line-writer.ts'
+import { launchersEnded } from '../vm/launcher.ts'
 import { NdjsonLoop } from '../server/ndjson-loop.ts'
 import { OneShotSocket } from '../server/one-shot-socket.ts'
 
@@ -39,23 +40,22 @@ export async function boot(command: BootCommand): Promise<number> {
     else if (early.length < 1000) early.push(line)
   }
   const resources = new Resources()
-  let helper: Helper | null = null
+  const giveUp = new AbortController()
   const loop = new NdjsonLoop({
     input: process.stdin,
     output,
     emit,
-    handle: async (request) => await handleWith(helper, request),
-    stopEarly: () => void helper?.shutdown(),
+    handle: async (request) => await handleWith(resources.helper, request),
+    stopEarly: () => giveUp.abort(),
   })
   const signalled = untilSignal()
   reportPanics(output, resources)
 
   const result = await (async () => {
     try {
-      helper = await assemble(command, emit, resources)
-      const booting = helper.boot()
-      void signalled.then(() => helper?.shutdown())
-      const booted = await booting
+      void signalled.then(() => giveUp.abort())
+      const helper = await assemble(command, emit, resources, giveUp.signal)
+      const booted = await helper.boot()
       if (booted.ok) await resources.socket?.listen()
       return booted
     } catch (thrown) {
@@ -90,11 +90,17 @@ class Resources {
   async release(): Promise<void> {
     await this.socket?.close()
     await this.helper?.shutdown()
+    await launchersEnded(FLUSH_MS)
     this.owner?.release()
   }
 }
 
-async function assemble(command: BootCommand, emit: Emit, resources: Resources): Promise<Helper> {
+async function assemble(
+  command: BootCommand,
+  emit: Emit,
+  resources: Resources,
+  giveUp: AbortSignal,
+): Promise<Helper> {
   if (!isAbsolute(command.stateDir))
     throw new BsmError('BOOT_CONFIG_INVALID', 'helper', '--state-dir is not an absolute path.', {
       nextStep: 'Give an absolute path.',
@@ -123,6 +129,7 @@ async function assemble(command: BootCommand, emit: Emit, resources: Resources):
     store,
     epochs: new Epochs(command.stateDir),
     emit,
+    giveUp,
   })
   resources.helper = helper
   return helper

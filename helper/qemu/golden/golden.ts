@@ -148,7 +148,7 @@ async function migration(qmp: Qmp, start: () => Promise<void>): Promise<void> {
   })
   try {
     await start()
-    const status = await within(MIGRATION_DEADLINE_MS, ended, () =>
+    const status = await within(MIGRATION_DEADLINE_MS, Promise.race([ended, qmp.ended]), () =>
       hypervisorError('QEMU did not finish moving device state.', 'Start again.'),
     )
     if (status !== 'completed') throw hypervisorError('QEMU could not move device state.', 'Start again.')

@@ -87,6 +87,7 @@ async function bootAndSave(
   )
   const abort = () => void qemu.kill().catch(() => undefined)
   input.signal.addEventListener('abort', abort)
+  if (input.signal.aborted) abort()
   let consoleTail = ''
   const vm = new GuestVm(qemu, {
     channel: () => undefined,

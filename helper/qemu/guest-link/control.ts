@@ -42,6 +42,8 @@ export class Control {
 
   /** The guest's first message of the present connection. */
   async hello(ms: number): Promise<Hello> {
+    if (!this.#channel.isOpen)
+      throw new BsmError('GUEST_UNREACHABLE', 'guest', 'The control port of the guest is not connected.')
     return await within(
       ms,
       this.#hello.promise,

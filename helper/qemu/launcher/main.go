@@ -36,6 +36,12 @@ func main() {
 		fmt.Fprintf(os.Stderr, "usage: bsm-launcher %s …\n", strings.Join(names, "|"))
 		os.Exit(exitUsage)
 	}
+	if os.Args[1] != "run" { // which has someone to take with it
+		go func() {
+			untilStdinEnds()
+			os.Exit(0)
+		}()
+	}
 	if err := commands[os.Args[1]](os.Args[2:]); err != nil {
 		report(failure{Event: "error", Message: err.Error()})
 		os.Exit(exitFailed)

@@ -89,8 +89,7 @@ func memfd(args []string) error {
 		}
 		report(digested{Event: "digest", Name: one.name, Digest: digest})
 	}
-	untilStdinEnds()
-	return nil
+	select {} // main ends us with our standard input
 }
 
 // sealCommand makes inherited memory files final, which no one may map writable any more, and then

@@ -39,6 +39,8 @@ export type HelperInput = {
   store: GoldenStore
   epochs: Epochs
   emit: Emit
+  /** Gives up the boot. */
+  giveUp: AbortSignal
 }
 
 type RequestOf<K extends HelperRequest['kind']> = Extract<HelperRequest, { kind: K }>
@@ -77,6 +79,11 @@ export class Helper {
 
   constructor(input: HelperInput) {
     this.#input = input
+    if (input.giveUp.aborted) this.#boot.abort()
+    input.giveUp.addEventListener('abort', () => {
+      this.#boot.abort()
+      void this.#bootingVm?.kill().catch(() => undefined)
+    })
   }
 
   get degraded(): BsmError | null {
@@ -89,6 +96,7 @@ export class Helper {
     const started = now()
     const clock = phaseClock()
     try {
+      this.#boot.signal.throwIfAborted()
       const booted = await bootFirst({
         config: this.#input.config,
         machine: this.#input.machine,

@@ -29,6 +29,15 @@ type LineOf<E extends LauncherLine['event']> = Extract<LauncherLine, { event: E 
 /** What a launcher inherits at one descriptor: a socket pair of ours, one of our descriptors, nothing. */
 export type Inherit = 'pipe' | 'ignore' | number | Socket
 
+const alive = new Set<LauncherProcess>()
+
+/** Resolves once every launcher has ended, or after `ms`. Nothing of ours is to outlive us, however briefly. */
+export async function launchersEnded(ms: number): Promise<void> {
+  for (const launcher of alive) launcher.close()
+  const ended = Promise.all([...alive].map((launcher) => launcher.ended))
+  await within(ms, ended, () => launcherFailed('a launcher did not end')).catch(() => undefined)
+}
+
 /** One run of bsm-launcher. It ends when {@link close} is called, or when this process dies. */
 export class LauncherProcess {
   readonly child: ChildProcess
@@ -43,7 +52,8 @@ export class LauncherProcess {
   constructor(args: string[], inherit: Inherit[]) {
     this.child = spawn(launcherPath(), args, { stdio: ['pipe', 'pipe', 'pipe', ...inherit], env: {} })
     const ended = deferred<null>()
-    this.ended = ended.promise
+    alive.add(this)
+    this.ended = ended.promise.finally(() => alive.delete(this))
     this.child.once('error', (cause) => {
       this.#fail(launcherFailed(`bsm-launcher could not be started: ${cause.message}`, cause))
       ended.resolve(null)

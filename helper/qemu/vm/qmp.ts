@@ -27,6 +27,7 @@ export class Qmp {
   readonly #pending = new Map<number, Deferred<unknown>>()
   readonly #listeners = new Set<(event: QmpEvent) => void>()
   readonly #greeted = deferred<string>()
+  readonly #end = deferred<never>()
   #version = ''
   #nextId = CAPABILITIES_ID + 1
   #closed: BsmError | null = null
@@ -39,6 +40,11 @@ export class Qmp {
     })
     socket.on('error', () => undefined) // `close` follows
     socket.on('close', () => this.#close())
+  }
+
+  /** Rejects when QEMU has ended; never resolves. For whoever waits for an event. */
+  get ended(): Promise<never> {
+    return this.#end.promise
   }
 
   /** Resolves with QEMU's version once it takes commands. */
@@ -119,6 +125,7 @@ export class Qmp {
   #close(): void {
     this.#closed ??= hypervisorError('QEMU has ended.', 'Reset to get a new VM.')
     this.#greeted.reject(this.#closed)
+    this.#end.reject(this.#closed)
     for (const pending of this.#pending.values()) pending.reject(this.#closed)
     this.#pending.clear()
   }
