@@ -157,6 +157,7 @@ export class App {
         now: () => this.#clock.now(),
       })
       undo.push(() => audit.close())
+      if (audit.finding !== null) logger.warn(audit.finding)
       audit.append('app_started', { version: this.#options.version, pid: process.pid })
       const evidence = new EvidenceStore(paths.evidenceDir)
       await evidence.load()

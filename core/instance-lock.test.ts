@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { acquireInstanceLock } from './instance-lock.ts'
 import { identify } from './process-identity.ts'
-import { temporaryDirectory } from './testing/fixture.ts'
+import { onCleanup, temporaryDirectory } from './testing/fixture.ts'
 import { TSX } from './testing/scripted-helper-command.ts'
 
 const lockPath = (): string => join(temporaryDirectory(), 'app.lock')
@@ -52,30 +52,35 @@ describe('the instance lock', () => {
     expect(readdirSync(join(path, '..'))).toEqual(['app.lock'])
   })
 
-  it('taken over by many at once is won by one', async () => {
-    const path = lockPath()
-    writeFileSync(path, DEAD)
-    const module = new URL('instance-lock.ts', import.meta.url).href
+  it('taken over by many at once is won by one, every time', async () => {
+    const ROUNDS = 20
+    const directory = temporaryDirectory()
+    const paths = Array.from({ length: ROUNDS }, (_, round) => join(directory, `${round}.lock`))
+    for (const path of paths) writeFileSync(path, DEAD)
+    // Each racer waits for the same moment, then tries for all the locks, one after the other.
     const code = `
-      const { acquireInstanceLock } = await import(${JSON.stringify(module)})
-      process.stdout.write('armed')
-      process.stdin.once('data', () => {
-        let won = 0
-        try { acquireInstanceLock(${JSON.stringify(path)}); won = 1 } catch {}
-        process.stdout.write(String(won))
-        setTimeout(() => process.exit(), 500)
-      })`
-    const racers = Array.from({ length: 4 }, () =>
+      const { acquireInstanceLock } = await import(${JSON.stringify(new URL('instance-lock.ts', import.meta.url).href)})
+      process.stdin.once('data', (moment) => {
+        while (Date.now() < Number(moment)) {}
+        const won = ${JSON.stringify(paths)}.map((path) => {
+          try { acquireInstanceLock(path); return 1 } catch { return 0 }
+        })
+        process.stdout.write(JSON.stringify(won))
+        process.stdin.once('data', () => process.exit())
+      })
+      process.stdout.write('armed')`
+    const racers = Array.from({ length: 3 }, () =>
       spawn(process.execPath, [...TSX, '--input-type=module', '-e', code]),
     )
-    const armed = racers.map((racer) => new Promise((resolve) => racer.stdout.once('data', resolve)))
-    await Promise.all(armed)
-    const results = racers.map(
-      (racer) =>
-        new Promise<number>((resolve) => racer.stdout.once('data', (data: Buffer) => resolve(Number(data)))),
-    )
-    for (const racer of racers) racer.stdin.write('go')
-    expect((await Promise.all(results)).reduce((sum, won) => sum + won, 0)).toBe(1)
+    onCleanup(() => racers.forEach((racer) => racer.kill('SIGKILL')))
+    const next = () =>
+      Promise.all(racers.map((racer) => new Promise<Buffer>((done) => racer.stdout.once('data', done))))
+    await next()
+    const results = next()
+    for (const racer of racers) racer.stdin.write(String(Date.now() + 300))
+    const won = (await results).map((line) => JSON.parse(line.toString()) as number[])
+    const winners = paths.map((_, round) => won.reduce((sum, mine) => sum + (mine[round] ?? 0), 0))
+    expect(winners).toEqual(paths.map(() => 1))
   })
 })
 

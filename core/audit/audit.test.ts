@@ -122,6 +122,15 @@ describe('tampering', () => {
     expect((await verdict()).ok).toBe(false)
   })
 
+  it('of the tail is recorded at the next start, and said', () => {
+    written(4)
+    rewrite(linesOf().slice(0, -1))
+    const log = AuditLog.open(options)
+    expect(log.finding).toContain('does not end with the entry that was signed')
+    log.close()
+    expect(kinds()).toEqual(['reset', 'reset', 'reset', 'audit_tampering_found'])
+  })
+
   it('still shows after the next start when the head was removed to hide a cut tail', async () => {
     written(4)
     rewrite(linesOf().slice(0, -1))

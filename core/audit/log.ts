@@ -58,6 +58,7 @@ export class AuditLog {
   #last: string | null
   /** Half a line lies at the end and could not be taken back: the next start settles it. */
   #torn = false
+  #finding: string | null = null
 
   private constructor(options: AuditOptions, fd: number, head: HeadFile, start: AuditHead, size: number) {
     this.#options = options
@@ -71,10 +72,21 @@ export class AuditLog {
   /** Opens the log, settles what a crash left, and records what it had to do. Throws a sentence. */
   static open(options: AuditOptions): AuditLog {
     try {
-      return openLog(options, (fd, head, start, size) => new AuditLog(options, fd, head, start, size))
+      const { fd, head, start, found } = openLog(options)
+      const log = new AuditLog(options, fd, head, start, fstatSync(fd).size)
+      if (found !== null) {
+        log.append(found.kind, { message: found.message, ...found.facts })
+        log.#finding = found.message
+      }
+      return log
     } catch (error) {
       throw fileError(error, 'open the audit log')
     }
+  }
+
+  /** What opening had to record, as a sentence; null when all was well. */
+  get finding(): string | null {
+    return this.#finding
   }
 
   /** Hash of the last entry. */
@@ -175,47 +187,62 @@ const tornError = (): BsmError =>
     },
   )
 
-type Make = (fd: number, head: HeadFile, start: AuditHead, size: number) => AuditLog
+interface Opened {
+  readonly fd: number
+  readonly head: HeadFile
+  /** Where the chain goes on. */
+  readonly start: AuditHead
+  readonly found: {
+    readonly kind: 'audit_repaired' | 'audit_tampering_found'
+    readonly message: string
+    readonly facts: AuditFacts
+  } | null
+}
 
-function openLog(options: AuditOptions, make: Make): AuditLog {
+function openLog(options: AuditOptions): Opened {
   const flags = constants.O_RDWR | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW
-  const headFile = HeadFile.open(options.headPath, options.key)
+  const head = HeadFile.open(options.headPath, options.key)
   const fd = openSync(options.logPath, flags, 0o600)
   fsyncDirectory(dirname(options.logPath))
   const end = readEnd(fd)
-  const { head } = headFile
-  if (head === null) return openUnsigned(make, fd, headFile, end)
+  return head.head === null ? openUnsigned(fd, head, end) : openSigned(fd, head, head.head, end)
+}
 
-  const { last, tailBytes, size } = end
-  const written = last !== null && last.hash === head.next && last.seq === head.count + 1
-  const start = written ? { ...head, count: head.count + 1, hash: last.hash } : head
-  const wholeAsSigned = (last?.hash ?? null) === start.hash && (last?.seq ?? 0) === start.count
-  const torn = tailBytes > 0 && !written && head.next !== null && wholeAsSigned
+function openSigned(
+  fd: number,
+  head: HeadFile,
+  signed: AuditHead,
+  { last, tailBytes, size }: LogEnd,
+): Opened {
+  const written = last !== null && last.hash === signed.next && last.seq === signed.count + 1
+  const start = written ? { ...signed, count: last.seq, hash: last.hash } : signed
+  const asSigned = (last?.hash ?? null) === start.hash && (last?.seq ?? 0) === start.count
+  if (asSigned && tailBytes === 0) return { fd, head, start, found: null }
 
-  if (torn) ftruncateSync(fd, size - tailBytes)
-  else if (tailBytes > 0) terminate(fd)
-  const log = make(fd, headFile, start, fstatSync(fd).size)
-  if (torn) log.append('audit_repaired', { dropped_bytes: tailBytes })
-  else if (!wholeAsSigned || tailBytes > 0)
-    log.append('audit_tampering_found', {
-      message: 'The log does not end with the entry that was signed.',
-      signed_count: start.count,
-      found_seq: last?.seq ?? 0,
-    })
-  return log
+  if (asSigned && !written && signed.next !== null) {
+    ftruncateSync(fd, size - tailBytes)
+    const message = 'The last entry was torn by a crash and was cut off.'
+    return {
+      fd,
+      head,
+      start,
+      found: { kind: 'audit_repaired', message, facts: { dropped_bytes: tailBytes } },
+    }
+  }
+  if (tailBytes > 0) terminate(fd)
+  const message = 'The audit log does not end with the entry that was signed: it was tampered with.'
+  const facts = { signed_count: start.count, found_seq: last?.seq ?? 0 }
+  return { fd, head, start, found: { kind: 'audit_tampering_found', message, facts } }
 }
 
 /** Without a head that verifies the log is either new, or nobody can vouch for it. */
-function openUnsigned(make: Make, fd: number, headFile: HeadFile, end: LogEnd): AuditLog {
-  const start = { generation: 0, count: end.last?.seq ?? 0, hash: end.last?.hash ?? null, next: null }
-  if (end.tailBytes > 0) terminate(fd)
-  const log = make(fd, headFile, start, fstatSync(fd).size)
-  if (end.size > 0)
-    log.append('audit_tampering_found', {
-      message: 'The signed entry count is missing or was not signed with this key.',
-      found_seq: start.count,
-    })
-  return log
+function openUnsigned(fd: number, head: HeadFile, { last, tailBytes, size }: LogEnd): Opened {
+  const start = { generation: 0, count: last?.seq ?? 0, hash: last?.hash ?? null, next: null }
+  if (size === 0) return { fd, head, start, found: null }
+  if (tailBytes > 0) terminate(fd)
+  const message = "The audit log's signed entry count is missing, or was not signed with this key."
+  const facts = { found_seq: start.count }
+  return { fd, head, start, found: { kind: 'audit_tampering_found', message, facts } }
 }
 
 /** Bytes that are not ours are kept, as a line of their own, which no verification will pass. */

@@ -136,6 +136,7 @@ describe('before hello', () => {
     await sleep(200)
     const refused = new RawClient(paths.agentSocket)
     await refused.closed
+    expect(refused.events, 'hung up on at once, without the sentence about the time').toEqual([])
     silent[0]?.socket.destroy()
     await sleep(100)
     await agent('a')
