@@ -64,6 +64,8 @@ export class AppProcess {
   async ready(): Promise<this> {
     const outcome = await within(BOOT_MS, `the app to be ready:\n${this.output}`, this.#ready)
     if ('code' in outcome) throw new Error(`the app ended with ${outcome.code}:\n${this.output}`)
+    if (typeof outcome.ready === 'object' && outcome.ready !== null && 'error' in outcome.ready)
+      throw new Error(`the app could not start:\n${this.output}`)
     return this
   }
 

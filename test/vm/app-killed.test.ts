@@ -1,3 +1,4 @@
+import { readFileSync, readdirSync } from 'node:fs'
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { Control } from '../../client/index.ts'
 import { AppProcess, whenApp } from '../support/app.ts'
@@ -60,7 +61,9 @@ describe('kill -9 of the app and below it', () => {
       const next = await (await start()).ready()
       const control = await connect(next)
       await works(control)
-      expect(next.output).toMatch(/ended without stopping in order/)
+      const logs = readdirSync(scratch.path('state', 'logs'))
+      const said = logs.map((name) => readFileSync(scratch.path('state', 'logs', name), 'utf8')).join('')
+      expect(said).toMatch(/ended without stopping in order/)
       expect((await control.verifyAudit()).ok).toBe(true)
     },
     VM_TEST_MS,
