@@ -11,6 +11,7 @@ import (
 	"time"
 	"unsafe"
 
+	"brainstorm-sandbox/guest/internal/server"
 	"brainstorm-sandbox/guest/internal/vsock"
 )
 
@@ -220,13 +221,18 @@ func (p *port) open(id uint32) {
 	go p.pump(l)
 }
 
-// pump carries what the dispatcher sends to the host.
+// pump carries what the dispatcher sends to the host, which hears of the link
+// once the dispatcher has accepted it.
 func (p *port) pump(l *link) {
+	buf := make([]byte, recordSize)
+	if _, err := l.conn.Read(buf[:1]); err != nil || buf[0] != server.Accepted {
+		p.end(l)
+		return
+	}
 	if p.write(l, AppendHeader(nil, l.id, Open, 0)) != nil {
 		p.drop(l)
 		return
 	}
-	buf := make([]byte, recordSize)
 	for {
 		n, err := l.conn.Read(buf[headerSize:])
 		if n > 0 {
@@ -285,15 +291,19 @@ func (p *port) write(l *link, record []byte) error {
 				return true
 			default:
 			}
-			_, err := syscall.Write(int(fd), record)
-			if err == syscall.EINTR {
-				continue
-			}
-			if err == syscall.EAGAIN {
+			n, err := syscall.Write(int(fd), record)
+			switch {
+			case err == syscall.EINTR:
+			case err == syscall.EAGAIN:
 				return false
+			case err == nil && n < len(record):
+				// The driver takes nothing, without an error, when its queue is full.
+				record = record[n:]
+				time.Sleep(time.Millisecond)
+			default:
+				result = err
+				return true
 			}
-			result = err
-			return true
 		}
 	})
 	if err != nil {

@@ -40,7 +40,7 @@ type Service struct {
 }
 
 // Connected implements server.Service.
-func (s *Service) Connected(c *server.Conn) {
+func (s *Service) Connected(*server.Conn) *strictjson.Object {
 	facts := s.State.Facts()
 	hello := strictjson.Of("type", "Hello", "protocol", Protocol,
 		"image_version", s.Identity.ImageVersion, "image_digest", s.Identity.ImageDigest,
@@ -48,7 +48,7 @@ func (s *Service) Connected(c *server.Conn) {
 	if s.Identity.HasCID {
 		hello.Set("vsock_cid", int64(s.Identity.CID))
 	}
-	c.Send(hello)
+	return hello
 }
 
 // Disconnected implements server.Service.

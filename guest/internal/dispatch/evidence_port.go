@@ -5,6 +5,7 @@ package dispatch
 import (
 	"os"
 	"sync"
+	"time"
 
 	"brainstorm-sandbox/guest/internal/server"
 	"brainstorm-sandbox/guest/internal/strictjson"
@@ -17,10 +18,11 @@ type EvidencePort struct {
 }
 
 // Connected implements server.Service.
-func (e *EvidencePort) Connected(c *server.Conn) {
+func (e *EvidencePort) Connected(c *server.Conn) *strictjson.Object {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.conn = c
+	return nil
 }
 
 // Disconnected implements server.Service.
@@ -43,9 +45,15 @@ func (e *EvidencePort) current() *server.Conn {
 	return e.conn
 }
 
+// acceptance is how long a dispatch waits for the evidence connection: of a host
+// that dials every port at once, this one may be the last to be accepted.
+const acceptance = 500 * time.Millisecond
+
 func (e *EvidencePort) ready() error {
-	if e.current() == nil {
-		return evidenceLost()
+	for end := time.Now().Add(acceptance); e.current() == nil; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			return evidenceLost()
+		}
 	}
 	return nil
 }

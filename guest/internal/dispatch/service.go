@@ -36,7 +36,7 @@ type Service struct {
 }
 
 // Connected implements server.Service.
-func (s *Service) Connected(*server.Conn) {}
+func (s *Service) Connected(*server.Conn) *strictjson.Object { return nil }
 
 // Disconnected cancels what the connection had running: nobody would hear of it.
 func (s *Service) Disconnected(c *server.Conn) {

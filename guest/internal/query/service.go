@@ -23,7 +23,7 @@ type Service struct {
 }
 
 // Connected implements server.Service.
-func (s *Service) Connected(*server.Conn) {}
+func (s *Service) Connected(*server.Conn) *strictjson.Object { return nil }
 
 // Disconnected implements server.Service.
 func (s *Service) Disconnected(*server.Conn) {}

@@ -17,8 +17,9 @@ import (
 
 // Service is what answers on a port.
 type Service interface {
-	// Connected is called before the first message is read.
-	Connected(*Conn)
+	// Connected is called before the first message is read and may not send:
+	// what it returns, unless nil, is the first message to the host.
+	Connected(*Conn) (greeting *strictjson.Object)
 	// Handle gets one message, Ping excepted. ErrUnknownType closes.
 	Handle(c *Conn, kind string, message *strictjson.Object) error
 	// Disconnected is called once, after the last Handle.
@@ -109,19 +110,37 @@ func (p *Port) Serve(l *vsock.Listener) error {
 			file.Close()
 			continue
 		}
-		c := &Conn{file: file}
-		p.mu.Lock()
-		if p.live != nil {
-			p.live.Close()
-		}
-		p.live = c
-		p.mu.Unlock()
-		// Here, in the order of acceptance: in goroutines of their own a redial's
-		// Connected could come before that of the connection it replaces, and the
-		// port would go on with the dead one.
-		p.Service.Connected(c)
-		vital.Go(func() { p.serveConn(c) })
+		p.Take(file)
 	}
+}
+
+// Accepted is the byte by which a bridged connection begins: the bridge answers
+// the host's OPEN when it has come. A connection can be made long before it is
+// accepted; a host that was told of it then could see its first dispatch meet a
+// port without a connection, or with the one that this replaces.
+const Accepted = 0
+
+// Take serves one connection from now on. Callers keep the order of acceptance:
+// if a redial's Connected came before that of the connection it replaces, the
+// port would go on with the dead one.
+func (p *Port) Take(file *os.File) {
+	c := &Conn{file: file}
+	p.mu.Lock()
+	if p.live != nil {
+		p.live.Close()
+	}
+	p.live = c
+	p.mu.Unlock()
+	c.mu.Lock() // nothing may be sent before Accepted
+	greeting := p.Service.Connected(c)
+	if p.Bridged {
+		file.Write([]byte{Accepted}) // where it fails, so will the first read
+	}
+	c.mu.Unlock()
+	if greeting != nil {
+		c.Send(greeting)
+	}
+	vital.Go(func() { p.serveConn(c) })
 }
 
 func (p *Port) serveConn(c *Conn) {

@@ -37,8 +37,8 @@ func TestWhoMayConnect(t *testing.T) {
 
 type echo struct{ gone chan bool }
 
-func (e *echo) Connected(c *Conn)    { c.Send(strictjson.Of("type", "Hi")) }
-func (e *echo) Disconnected(c *Conn) { e.gone <- true }
+func (e *echo) Connected(*Conn) *strictjson.Object { return strictjson.Of("type", "Hi") }
+func (e *echo) Disconnected(c *Conn)               { e.gone <- true }
 func (e *echo) Handle(c *Conn, kind string, m *strictjson.Object) error {
 	if kind != "Echo" {
 		return ErrUnknownType
@@ -62,9 +62,7 @@ func connect(t *testing.T) *host {
 	}
 	service := &echo{make(chan bool, 1)}
 	port := &Port{Max: frame.MaxSmall, Service: service}
-	conn := &Conn{file: os.NewFile(uintptr(fds[1]), "guest")}
-	service.Connected(conn) // as Serve does, before it goes on
-	go port.serveConn(conn)
+	port.Take(os.NewFile(uintptr(fds[1]), "guest"))
 	file := os.NewFile(uintptr(fds[0]), "host")
 	t.Cleanup(func() { file.Close() })
 	h := &host{t, file, frame.NewReader(file, frame.MaxLarge), service.gone}
@@ -135,5 +133,24 @@ func TestWhatCannotBeUnderstoodIsNamedAndClosesTheConnection(t *testing.T) {
 		case <-time.After(5 * time.Second):
 			t.Errorf("%.40q: the service was not told", text)
 		}
+	}
+}
+
+func TestABridgedConnectionBeginsWithTheByteOfItsAcceptance(t *testing.T) {
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := &Port{Max: frame.MaxSmall, Bridged: true, Service: &echo{make(chan bool, 1)}}
+	port.Take(os.NewFile(uintptr(fds[1]), "guest"))
+	file := os.NewFile(uintptr(fds[0]), "bridge")
+	defer file.Close()
+	file.SetReadDeadline(time.Now().Add(5 * time.Second))
+	var first [1]byte
+	if _, err := file.Read(first[:]); err != nil || first[0] != Accepted {
+		t.Fatal(first, err)
+	}
+	if greeting, err := frame.NewReader(file, frame.MaxSmall).Next(); err != nil || string(greeting) != `{"type":"Hi"}` {
+		t.Errorf("%q %v", greeting, err)
 	}
 }
