@@ -113,10 +113,15 @@ func exitCode(status syscall.WaitStatus) int {
 	return status.ExitStatus()
 }
 
+// buffers are kept from one dispatch to the next: their pages are there already.
+var buffers = sync.Pool{New: func() any { return new([64 << 10]byte) }}
+
 // pump reads a stream to its end. After the sink has had enough it goes on
 // reading, so that the tool is not stuck in a write while it is being killed.
 func pump(file *os.File, stream byte, sink sinkFunc) {
-	buf := make([]byte, 64<<10)
+	buffer := buffers.Get().(*[64 << 10]byte)
+	defer buffers.Put(buffer)
+	buf := buffer[:]
 	wanted := true
 	for {
 		n, err := file.Read(buf)

@@ -193,49 +193,6 @@ func environment(extra *strictjson.Object) []string {
 	return list
 }
 
-// Warmup runs the spawn path and everything around it once, without evidence,
-// count or files, so that neither page faults nor cold code meet the first
-// dispatch.
-func (s *Service) Warmup() error {
-	if err := s.State.Warm(); err != nil {
-		return err
-	}
-	defer s.State.End()
-	defer s.Runner.Replenish()
-	for _, message := range warmups() {
-		r, err := decode(message)
-		if err != nil {
-			return err
-		}
-		plan, err := tools.Resolve(r.tool, r.params)
-		if err != nil {
-			return err
-		}
-		record, err := r.record(0)
-		if err != nil {
-			return err
-		}
-		out := &outcome{request: r, started: time.Now(), chain: evidence.NewChain(r.commandID, func([]byte) error { return nil })}
-		s.perform(out, plan, record, newStopper())
-		result := out.finish()
-		if _, err := jcs.Marshal(result); err != nil {
-			return err
-		}
-		if out.failure != nil || out.exitCode != 0 {
-			return &guest.Refusal{Code: "VM_LIFECYCLE_ERROR", Message: "the warm-up could not run " + r.tool}
-		}
-	}
-	return nil
-}
-
-func warmups() []*strictjson.Object {
-	one := func(tool string, pairs ...any) *strictjson.Object {
-		return strictjson.Of("type", "ToolDispatch", "command_id", "warmup", "tool", tool,
-			"params", strictjson.Of(pairs...), "deadline_ms", float64(30000))
-	}
-	return []*strictjson.Object{one("echo", "text", "warm"), one("sh", "command", "true")}
-}
-
 // outcome gathers what a dispatch came to.
 type outcome struct {
 	request  *request
