@@ -72,6 +72,8 @@ export async function prepareVm(input: PrepareInput): Promise<PreparedVm> {
     ended('resume')
     await vm.control.warmup(STEP_DEADLINE_MS)
     ended('warmup')
+    // The swap's own steps, once: what an emulated guest has run before, it runs fast.
+    await vm.resume(key, STEP_DEADLINE_MS)
     const openFdCount = await vm.queries.openFdCount(STEP_DEADLINE_MS)
     const beat = await vm.control.heartbeat(STEP_DEADLINE_MS)
     vm.ping()

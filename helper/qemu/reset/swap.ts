@@ -109,8 +109,9 @@ export async function swap(input: SwapInput): Promise<Swapped> {
 
 /** Sets a paused standby going and takes its epoch's second ResumeAck: fresh entropy, the right time. */
 async function resumeAgain({ vm, key }: PreparedVm): Promise<ResumeAck> {
-  await vm.run()
-  return await vm.resume(key, LIMITS.sourceSilenceMs)
+  // Both at once: the message waits in the port until the guest runs.
+  const [, ack] = await Promise.all([vm.run(), vm.resume(key, LIMITS.sourceSilenceMs)])
+  return ack
 }
 
 function proof(
