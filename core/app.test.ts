@@ -279,6 +279,7 @@ describe('the app', () => {
     ])
       expect(existsSync(path), path).toBe(false)
     await app.whenStopped
+    expect(kindsIn(paths).slice(-2), 'the dispatch has its entry').toEqual(['dispatch', 'app_stopped'])
   })
 
   it('is one for each state directory', async () => {

@@ -1,4 +1,5 @@
 import { EventEmitter } from 'node:events'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { AuditLog, headPathOf } from './audit/index.ts'
 import { ClientStore } from './clients.ts'
 import { systemClock, type Clock } from './clock.ts'
@@ -72,6 +73,7 @@ export type OutputListener = (event: ExecOutputEvent, client: string) => void
 
 /** The status of a VM that is being watched is asked for this often; unwatched, never. */
 const WATCH_EVERY_MS = 5_000
+const LAST_ANSWER_MS = 2_000
 
 /**
  * The engine: one app per state directory, one VM, one dispatch at a time, one state.
@@ -221,6 +223,8 @@ export class App {
     if (running !== null) {
       this.#refresh()
       await this.#halt()
+      // Its answer and its audit entry still belong to this run; the VM is gone, so it cannot take long.
+      await Promise.race([this.#queue.settled, sleep(LAST_ANSWER_MS, undefined, { ref: false })])
       await Promise.all([running.sockets.close(), this.#ui?.close()])
       try {
         running.audit.append('app_stopped')

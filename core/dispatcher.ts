@@ -147,10 +147,10 @@ export class Dispatcher {
   /** Compares the stored chain with the response; the wipe goes on meanwhile. */
   async #checkEvidence(call: ToolCall, outcome: ToolOutcome): Promise<WireError | undefined> {
     const { evidence } = this.#parts
-    if (outcome.evidence_hash === null) return undefined
     try {
-      await evidence.check(call, outcome.evidence_hash, outcome.epoch)
+      // Also what broke off may have left a chain, which counts among the kept ones.
       await evidence.added(call.command_id)
+      if (outcome.evidence_hash !== null) await evidence.check(call, outcome.evidence_hash, outcome.epoch)
       return undefined
     } catch (error) {
       return BsmError.from(error, 'app').toWire()

@@ -99,6 +99,6 @@ const alreadyRunning = (owner: ProcessIdentity): BsmError =>
     'app',
     `Another Brainstorm Sandbox (process ${owner.pid}) uses this state directory.`,
     {
-      nextStep: 'Use it (`bsm status`), or stop it with `bsm down --quit`.',
+      nextStep: 'Use it (`bsm status`), or stop it with `bsm down`.',
     },
   )

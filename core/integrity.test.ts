@@ -108,7 +108,7 @@ describe('a reset that the helper calls failed', () => {
     expect(monitor.judge(failing('RESET_VERIFICATION_DIVERGENCE', { failed: ['wipe'] }))).toEqual({
       kind: 'diverged',
       sources: ['wipe'],
-      message: "The wipe's own proof disagreed (It said so).",
+      message: "The wipe's own proof disagreed.",
     })
   })
 

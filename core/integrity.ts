@@ -156,6 +156,7 @@ function named(
   const subject =
     unique.length === 0 ? 'A source that was not named' : unique.map((s) => WORDS[s]).join(' and ')
   const sentence = `${subject} ${did}`
-  const detail = report.error === undefined ? '' : ` (${report.error.message})`
+  // The helper's own sentence names the sources again; it is worth showing where we know none.
+  const detail = unique.length > 0 || report.error === undefined ? '' : ` (${report.error.message})`
   return { sources: unique, message: `${sentence.charAt(0).toUpperCase()}${sentence.slice(1)}${detail}.` }
 }

@@ -23,6 +23,7 @@ export class DispatchQueue {
   readonly #waiting = new Map<string, Job[]>()
   #running: Job | null = null
   #open = false
+  #settled: Promise<void> = Promise.resolve()
   #onChange: () => void
 
   constructor(limits: QueueLimits = { perClient: 32, total: 128 }, onChange: () => void = () => undefined) {
@@ -39,6 +40,11 @@ export class DispatchQueue {
 
   get running(): boolean {
     return this.#running !== null
+  }
+
+  /** Resolves when the job that runs now has ended; at once when none does. */
+  get settled(): Promise<void> {
+    return this.#settled
   }
 
   /** Whether a job of this id waits or runs. */
@@ -151,7 +157,7 @@ export class DispatchQueue {
     if (rest.length > 0) this.#waiting.set(client, rest)
     this.#running = job
     this.#onChange()
-    void job.run(job.controller.signal).finally(() => {
+    this.#settled = job.run(job.controller.signal).finally(() => {
       this.#running = null
       this.#onChange()
       this.#pump()

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { readSmallFile, removeFile, replaceFile } from '../files.ts'
+import { fileError, readSmallFile, removeFile, replaceFile } from '../files.ts'
 import { identify, isAlive, ProcessIdentity } from '../process-identity.ts'
 
 /** Milliseconds for each way of ending a leftover: by itself (it lost its parent), asked, forced. */
@@ -14,10 +14,15 @@ export class HelperIdentityFile {
     this.#path = path
   }
 
-  /** Must happen right after the spawn: what is not recorded is not found. */
+  /** Must happen right after the spawn: what is not recorded is not found. Throws a sentence. */
   record(pid: number): void {
     const identity = identify(pid)
-    if (identity !== null) replaceFile(this.#path, JSON.stringify(identity))
+    if (identity === null) return
+    try {
+      replaceFile(this.#path, JSON.stringify(identity))
+    } catch (error) {
+      throw fileError(error, 'record which process the helper is')
+    }
   }
 
   clear(): void {
