@@ -23,8 +23,8 @@ export type PreparedVm = {
   key: EpochKey
   hello: Hello
   firstAck: ResumeAck
-  /** Measured at the end of the preparation; the swap measures again. */
-  openFdCount: number
+  /** Measured at the end of the preparation, and again at the swap; null without a warm-up. */
+  openFdCount: number | null
   beat: HeartbeatAck
   phases: ResetPhase[]
   /** Monotonic milliseconds. */
@@ -37,6 +37,11 @@ export type PrepareInput = {
   epochs: Epochs
   niceness: number
   ahead: boolean
+  /**
+   * Run what a dispatch and a swap run, once. Only the first VM of a helper goes without: its boot is
+   * waited for longer than its first dispatch.
+   */
+  warmup: boolean
   /** Told as soon as there is a process, so that whoever waits may hurry or end it. */
   started: (vm: GuestVm) => void
   phase: (phase: ResetPhase) => void
@@ -70,11 +75,8 @@ export async function prepareVm(input: PrepareInput): Promise<PreparedVm> {
     const key = await input.epochs.next()
     const firstAck = await vm.resume(key, STEP_DEADLINE_MS)
     ended('resume')
-    await vm.control.warmup(STEP_DEADLINE_MS)
+    const openFdCount = input.warmup ? await rehearse(vm, key) : null
     ended('warmup')
-    // The swap's own steps, once: what an emulated guest has run before, it runs fast.
-    await vm.resume(key, STEP_DEADLINE_MS)
-    const openFdCount = await vm.queries.openFdCount(STEP_DEADLINE_MS)
     const beat = await vm.control.heartbeat(STEP_DEADLINE_MS)
     vm.ping()
     ended('verify')
@@ -83,6 +85,13 @@ export async function prepareVm(input: PrepareInput): Promise<PreparedVm> {
     await vm.kill()
     throw BsmError.from(error, 'helper')
   }
+}
+
+/** What an emulated guest has run before, it runs fast: one dispatch, and the swap's own steps. */
+async function rehearse(vm: GuestVm, key: EpochKey): Promise<number> {
+  await vm.control.warmup(STEP_DEADLINE_MS)
+  await vm.resume(key, STEP_DEADLINE_MS)
+  return await vm.queries.openFdCount(STEP_DEADLINE_MS)
 }
 
 const ignore = (): void => undefined

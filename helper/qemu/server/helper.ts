@@ -73,6 +73,8 @@ export class Helper {
   /** Resets and states move one at a time. */
   #exclusive: Promise<unknown> = Promise.resolve()
   #stopped: Promise<void> | null = null
+  /** Made by this helper, and not on disk yet. */
+  #unkept: Golden | null = null
   /** Snapshots being written to disk. */
   #writing: Promise<unknown> = Promise.resolve()
   readonly #stopWriting = new AbortController()
@@ -105,6 +107,7 @@ export class Helper {
           await this.#prepare(golden, disk, {
             niceness: 0,
             ahead: false,
+            warmup: false,
             started: (vm) => this.#hasStarted(vm),
           }),
         phase: clock.ended,
@@ -162,21 +165,20 @@ export class Helper {
         nextStep: 'Start again; if it happens again, build the guest image again.',
       })
     this.#running = { ...booted, standby: this.#newStandbyKeeper(golden, booted.disk) }
-    this.#measureBaselines(golden, first)
     this.#live = this.#liveFrom(first)
     this.#state = 'ready'
     this.#bootingVm = null
+    if (booted.coldBootReason !== null) this.#unkept = golden
     this.#running.standby.prepareSoon()
-    if (booted.coldBootReason !== null) this.#writing = this.#keepGolden(golden)
   }
 
-  async #keepGolden(golden: Golden): Promise<void> {
-    try {
-      await this.#input.store.keep(golden, this.#stopWriting.signal)
-    } catch (thrown) {
+  /** Writes a new golden snapshot to disk, once its baselines are known; no one waits for it. */
+  #keepGolden(golden: Golden): void {
+    this.#unkept = null
+    this.#writing = this.#input.store.keep(golden, this.#stopWriting.signal).catch((thrown: unknown) => {
       const error = BsmError.from(thrown, 'helper')
       this.#log('helper', 'error', `${error.message} ${error.nextStep ?? ''} The next start boots from cold.`)
-    }
+    })
   }
 
   // -------------------------------------------------------------- requests
@@ -491,7 +493,7 @@ export class Helper {
     await this.#endExec()
     this.#state = 'resetting'
     const old = this.#live
-    await running.standby.close()
+    await Promise.all([running.standby.close(), this.#writing])
     const next: Running = { ...running, golden, standby: this.#newStandbyKeeper(golden, running.disk) }
     this.#running = next
     running.golden.close()
@@ -521,7 +523,7 @@ export class Helper {
   async #prepare(
     golden: Golden,
     disk: Disk,
-    input: Pick<PrepareInput, 'niceness' | 'ahead' | 'started'>,
+    input: Pick<PrepareInput, 'niceness' | 'ahead' | 'warmup' | 'started'>,
   ): Promise<PreparedVm> {
     return await prepareVm({
       golden,
@@ -535,16 +537,18 @@ export class Helper {
   #newStandbyKeeper(golden: Golden, disk: Disk): StandbyKeeper {
     return new StandbyKeeper({
       prepare: async (input) => {
-        const prepared = await this.#prepare(golden, disk, input)
+        const prepared = await this.#prepare(golden, disk, { ...input, warmup: true })
         this.#measureBaselines(golden, prepared)
+        if (this.#unkept === golden) this.#keepGolden(golden)
         return prepared
       },
       changed: (standby) => this.#input.emit({ event: 'standby_changed', standby }),
     })
   }
 
-  /** The first VM restored from a golden snapshot sets what every later one is compared with (§4). */
+  /** The first standby restored from a golden snapshot sets what every later one is compared with (§4). */
   #measureBaselines(golden: Golden, prepared: PreparedVm): void {
+    if (prepared.openFdCount === null) return
     golden.baselines ??= { openFdCount: prepared.openFdCount, overlayBytes: prepared.beat.overlay_bytes }
   }
 
