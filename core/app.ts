@@ -43,7 +43,7 @@ import {
   type SandboxDeadlines,
   type ToolCall,
 } from './sandbox.ts'
-import { SettingsStore } from './settings.ts'
+import { defaultSettings, SettingsStore } from './settings.ts'
 import { standing, StateStore, type Activity } from './state.ts'
 
 export interface AppOptions {
@@ -57,6 +57,8 @@ export interface AppOptions {
     readonly args: readonly string[]
     readonly env?: Readonly<Record<string, string>>
   }
+  /** Stand above `settings.json` for this run and are not kept. */
+  readonly settings?: Partial<Settings>
   /** Where people read progress; nothing is printed without it. */
   readonly people?: { write(text: string): unknown }
   /** False leaves the VM stopped until someone asks for it. */
@@ -150,7 +152,7 @@ export class App {
     const undo: (() => void)[] = [() => lock.release()]
     try {
       const logger = openLogger(paths.logsDir, this.#options.people)
-      const settings = new SettingsStore(paths.settings)
+      const settings = new SettingsStore(paths.settings, defaultSettings(), this.#options.settings)
       const clients = new ClientStore(paths.clients, this.#clock)
       const audit = AuditLog.open({
         logPath: paths.auditLog,

@@ -47,7 +47,7 @@ export class ClientStore {
   revoke(name: string): void {
     const rest = this.#clients.filter((client) => client.name !== name)
     if (rest.length === this.#clients.length)
-      throw refused(`There is no client ${name}.`, 'See `bsm clients`.')
+      throw refused(`There is no client ${name}.`, 'See `bsm clients list`.')
     this.#save(rest)
   }
 

@@ -24,6 +24,15 @@ describe('settings', () => {
     expect(new SettingsStore(path, { ...DEFAULTS, memory_mib: 1024 }).current.memory_mib).toBe(1024)
   })
 
+  it('of one run stand above what is set, are not kept, and yield to what is set meanwhile', () => {
+    const path = settingsPath()
+    new SettingsStore(path, DEFAULTS).set({ image: 'python', cpus: 4 })
+    const store = new SettingsStore(path, DEFAULTS, { image: 'mine', memory_mib: 256 })
+    expect(store.current).toEqual({ cpus: 4, memory_mib: 256, image: 'mine' })
+    expect(store.set({ image: 'base' })).toEqual({ cpus: 4, memory_mib: 256, image: 'base' })
+    expect(new SettingsStore(path, DEFAULTS).current).toEqual({ ...DEFAULTS, cpus: 4, image: 'base' })
+  })
+
   it('refuse what no VM can have', () => {
     const store = new SettingsStore(settingsPath(), DEFAULTS)
     expect(() => store.set({ memory_mib: 1 })).toThrow()

@@ -32,18 +32,21 @@ export class SettingsStore {
   readonly #path: string
   readonly #defaults: Settings
   #set: Patch
+  /** Asked for on the command line: stands above what is set, and is gone with the process. */
+  #thisRun: Patch
 
-  constructor(path: string, defaults: Settings = defaultSettings()) {
+  constructor(path: string, defaults: Settings = defaultSettings(), thisRun: Patch = {}) {
     this.#path = path
     this.#defaults = defaults
     this.#set = load(path)
+    this.#thisRun = SettingsPatch.parse(thisRun)
   }
 
   get current(): Settings {
-    return Settings.parse({ ...this.#defaults, ...this.#set })
+    return Settings.parse({ ...this.#defaults, ...this.#set, ...this.#thisRun })
   }
 
-  /** On disk before it returns. */
+  /** On disk before it returns. What is set now counts now, whatever this run began with. */
   set(patch: Patch): Settings {
     const merged = SettingsPatch.parse({ ...this.#set, ...patch })
     try {
@@ -52,6 +55,7 @@ export class SettingsStore {
       throw fileError(error, 'save settings.json')
     }
     this.#set = merged
+    this.#thisRun = Object.fromEntries(Object.entries(this.#thisRun).filter(([name]) => !(name in patch)))
     return this.current
   }
 }

@@ -1,8 +1,7 @@
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
-import type { z } from 'zod'
 import { createApp, loadImage, resolvePaths, serveUi, type App } from '../../core/index.ts'
-import type { SettingsPatch } from '../../core/protocol/index.ts'
+import type { Settings } from '../../core/protocol/index.ts'
 import type { Cli } from '../cli.ts'
 import { EXIT_CODE } from '../exit-codes.ts'
 import { InterruptedError, onInterrupt } from '../interrupt.ts'
@@ -37,6 +36,7 @@ export async function runApp(cli: Cli, options: UpOptions, onReady: (ready: Read
     version: version(),
     paths,
     imageDir: place.imageDir,
+    settings: settingsOf(options, place),
     helper: locateHelper(options.helper, projectRoot),
     people: { write: (text) => ready && !inBackground && cli.io.stderr.write(text) },
     autoStart: false,
@@ -47,7 +47,6 @@ export async function runApp(cli: Cli, options: UpOptions, onReady: (ready: Read
     progress.step(`opening ${paths.stateDir}`)
     await app.start()
     ours = [paths.agentSocket, paths.controlSocket, paths.controlToken, paths.lock]
-    keepSettings(app, options, place)
     if (options.ui)
       await serveUi(app, { directory: join(projectRoot, 'dist', 'ui'), port: options.port ?? 0 })
     await bootVm(app, progress, options.keep ?? false)
@@ -107,13 +106,12 @@ async function bootVm(app: App, progress: Progress, keep: boolean): Promise<void
   }
 }
 
-/** What was asked for on the command line is kept, once it is known that it can be tried. */
-function keepSettings(app: App, { cpus, memoryMib }: UpOptions, { imageDir, recipe }: ImagePlace): void {
+/** What was asked for on the command line. */
+function settingsOf({ cpus, memoryMib }: UpOptions, { imageDir, recipe }: ImagePlace): Partial<Settings> {
   if (recipe !== undefined) loadImage(imageDir, recipe)
-  const settings: z.infer<typeof SettingsPatch> = {
+  return {
     ...(cpus === undefined ? {} : { cpus }),
     ...(memoryMib === undefined ? {} : { memory_mib: memoryMib }),
     ...(recipe === undefined ? {} : { image: recipe }),
   }
-  if (Object.keys(settings).length > 0) app.settings(settings)
 }
