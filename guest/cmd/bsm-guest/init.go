@@ -115,6 +115,7 @@ func initMain() {
 	must("hostname", syscall.Sethostname([]byte("sandbox")))
 	must("loopback", boot.LoopbackUp())
 	must("hardening", boot.Harden())
+	must("rest", boot.Rest())
 	dispatcher.Runner.Replenish()
 	say("ready after " + boot.Uptime() + " ms")
 	select {}
