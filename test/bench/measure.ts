@@ -1,10 +1,14 @@
+import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { ResetReport } from '../../core/protocol/index.ts'
 import { helperBinary } from '../support/helper-binary.ts'
 import { Helper } from '../support/helper.ts'
 import type { GuestImage } from '../support/image.ts'
 import { Scratch } from '../support/scratch.ts'
-import { cpuSeconds, residentMib, RunningApp, standbyReady } from '../support/running-app.ts'
+import { Sandbox } from '../../client/index.ts'
+import { controlOf, standbyReady } from '../support/app.ts'
+import { cpuSeconds, residentMib } from './footprint.ts'
+import { NpmStart } from './npm-start.ts'
 import { RawVm } from './raw-vm.ts'
 import { median, p95, repeat, timed } from './stats.ts'
 
@@ -156,12 +160,14 @@ async function measureLiveVm(image: GuestImage, machine: Machine, { execs }: Siz
 async function measureApp(sizes: Sizes, say: Say) {
   const scratch = new Scratch('bench')
   say('first start, which makes the golden snapshot')
-  await (await RunningApp.start(scratch)).stop()
+  await (await NpmStart.run(scratch)).stop()
   say('warm start')
-  const { ms: warmStart, value: app } = await timed(() => RunningApp.start(scratch))
+  const { ms: warmStart, value: app } = await timed(() => NpmStart.run(scratch))
   try {
-    await using control = await app.control()
-    await using agent = await app.agent('bench')
+    await using control = await controlOf(scratch)
+    const token = (await control.addClient('bench')) ?? ''
+    const socketPath = join(scratch.stateDir, 'agent.sock')
+    await using agent = await Sandbox.connect({ token, client: 'bench', socketPath })
     await standbyReady(control)
 
     say(`dispatches, each begun with a standby ready (${sizes.resets})`)

@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { buildCli, buildHelper, buildLauncher } from '../../build/bundle.ts'
+import { buildCli, buildHelper, buildLauncher, buildUi } from '../../build/bundle.ts'
 import { Control } from '../../client/index.ts'
 import type { AppSnapshot } from '../../core/protocol/index.ts'
 import { within } from './deadline.ts'
@@ -25,15 +25,11 @@ export class AppProcess {
 
   private constructor(scratch: Scratch, args: string[], env: Record<string, string>) {
     this.scratch = scratch
-    this.child = spawn(
-      process.execPath,
-      [join(repository, 'dist/bsm.mjs'), 'up', '--no-ui', '--json', ...args],
-      {
-        cwd: scratch.home,
-        env: scratch.environment(env),
-        stdio: ['ignore', 'pipe', 'pipe'],
-      },
-    )
+    this.child = spawn(process.execPath, [join(repository, 'dist/bsm.mjs'), 'up', '--json', ...args], {
+      cwd: scratch.home,
+      env: scratch.environment(env),
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
     this.exited = new Promise((resolve) => this.child.once('close', (code) => resolve(code)))
     this.#ready = new Promise((resolve) => {
       let stdout = ''
@@ -53,11 +49,11 @@ export class AppProcess {
   static async start(
     scratch: Scratch,
     image: GuestImage,
-    options: { args?: string[]; env?: Record<string, string> } = {},
+    options: { args?: string[]; env?: Record<string, string>; ui?: boolean } = {},
   ): Promise<AppProcess> {
-    await Promise.all([buildLauncher(), buildHelper(), buildCli()])
+    await Promise.all([buildLauncher(), buildHelper(), buildCli(), options.ui === true && buildUi()])
     const args = ['--image', `${image.dir}/`, '--cpus', '1', '--memory-mib', '256', ...(options.args ?? [])]
-    return new AppProcess(scratch, args, options.env ?? {})
+    return new AppProcess(scratch, options.ui === true ? args : ['--no-ui', ...args], options.env ?? {})
   }
 
   /** Waits for the line that says that it can be used. */
@@ -75,11 +71,7 @@ export class AppProcess {
   }
 
   control(): Promise<Control> {
-    return Control.connect({
-      token: readFileSync(join(this.scratch.stateDir, 'control.token'), 'utf8').trim(),
-      client: 'cli',
-      socketPath: join(this.scratch.stateDir, 'control.sock'),
-    })
+    return controlOf(this.scratch)
   }
 
   get processes(): ProcessId[] {
@@ -103,6 +95,19 @@ export class AppProcess {
     for (const { pid } of connectedWith(this.scratch.marker, this.scratch.root)) process.kill(pid, 'SIGKILL')
   }
 }
+
+/** A person's connection to the app of a scratch world. */
+export function controlOf(scratch: Scratch): Promise<Control> {
+  return Control.connect({
+    token: readFileSync(join(scratch.stateDir, 'control.token'), 'utf8').trim(),
+    client: 'cli',
+    socketPath: join(scratch.stateDir, 'control.sock'),
+  })
+}
+
+/** Waits until the app is ready and has a standby, which is when nothing stirs by itself any more. */
+export const standbyReady = (control: Control): Promise<AppSnapshot> =>
+  whenApp(control, 'a standby', (s) => s.state === 'ready' && s.helper?.standby.state === 'ready')
 
 /** Waits until the app shows what is looked for. */
 export async function whenApp(

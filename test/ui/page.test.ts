@@ -2,13 +2,14 @@ import { get } from 'node:http'
 import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { Control } from '../../client/index.ts'
-import { RunningApp, standbyReady } from '../support/running-app.ts'
+import { AppProcess, standbyReady } from '../support/app.ts'
+import { freshImage } from '../support/image.ts'
 import { Scratch } from '../support/scratch.ts'
 import { axe, complaintsOf, launchBrowser } from './browser.ts'
 
 /** The real app with its real VM, in a real browser; one of each for the whole file. */
 const scratch = new Scratch('ui')
-let app: RunningApp
+let app: AppProcess
 let control: Control
 let browser: Browser
 let context: BrowserContext
@@ -16,7 +17,7 @@ let page: Page
 let complaints: string[]
 
 beforeAll(async () => {
-  app = await RunningApp.up(scratch)
+  app = await (await AppProcess.start(scratch, await freshImage(), { ui: true })).ready()
   control = await app.control()
   browser = await launchBrowser()
 })
@@ -24,7 +25,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await browser?.close()
   await control?.close()
-  await app?.stop()
+  await app?.dispose()
   scratch.remove()
 })
 
