@@ -13,14 +13,30 @@ export class Bench {
   readonly binary: HelperBinary
   readonly image: GuestImage
   readonly #stock: GoldenStock
-  readonly #place = new Scratch('image')
+  readonly #release: () => Promise<void>
   #shared: Helper | undefined
 
-  /** Works on a copy of the image: a build in the checkout would swap the disk under running VMs. */
-  constructor(binary: HelperBinary, image: GuestImage) {
+  /**
+   * Works on a copy of the image: a build in the checkout would swap the disk under running VMs. Given
+   * another bench instead, it shares that one's image and golden snapshot; close it before that one.
+   */
+  constructor(binary: HelperBinary, from: GuestImage | Bench) {
     this.binary = binary
-    this.image = copyImage(image, this.#place.path('image'))
-    this.#stock = new GoldenStock(binary, this.image)
+    if (from instanceof Bench) {
+      this.image = from.image
+      this.#stock = from.#stock
+      this.#release = async () => undefined
+    } else {
+      const place = new Scratch('image')
+      const image = copyImage(from, place.path('image'))
+      const stock = new GoldenStock(binary, image)
+      this.image = image
+      this.#stock = stock
+      this.#release = async () => {
+        await stock.remove()
+        place.remove()
+      }
+    }
   }
 
   goldenScratch(): Promise<Scratch> {
@@ -62,8 +78,7 @@ export class Bench {
   async close(): Promise<void> {
     const shared = this.#shared
     await this.#dropShared()
-    await this.#stock.remove()
-    this.#place.remove()
+    await this.#release()
     if (shared && shared.violations.length > 0) throw new Error(shared.violations.join('\n'))
   }
 }
@@ -151,6 +166,8 @@ export class Context {
   async close(): Promise<void> {
     const found: string[] = []
     for (const helper of this.#helpers) await helper.end()
+    // What is said too much may come behind the last answer; one more answer is behind that.
+    if (this.#shared?.exit === undefined) await this.#shared?.status()
     for (const helper of this.#shared ? [this.#shared, ...this.#helpers] : this.#helpers)
       found.push(...helper.violations.splice(0))
     for (const scratch of this.#scratches) {

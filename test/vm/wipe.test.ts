@@ -36,6 +36,7 @@ describe('a reset that did nothing', () => {
       epochs,
       niceness: 0,
       ahead: true,
+      warmup: true,
       started: (vm) => alive.push(vm),
       phase: ignore,
     })
@@ -67,6 +68,7 @@ describe('a reset that did nothing', () => {
     }
     await golden.manifest
     const first = await prepared()
+    if (first.openFdCount === null) throw new Error('a warmed-up VM has counted its descriptors')
     golden.baselines = { openFdCount: first.openFdCount, overlayBytes: first.beat.overlay_bytes }
     await first.vm.kill()
   }, VM_TEST_MS)

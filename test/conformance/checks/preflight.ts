@@ -81,7 +81,10 @@ export const preflightChecks = [
     'qemu-missing',
     'rejects with QEMU_MISSING and exit 64 where there is no QEMU',
     async (context) => {
-      const { code, report } = await preflight(context, { PATH: '/nonexistent', BSM_QEMU: '' })
+      const { code, report } = await preflight(context, {
+        PATH: '/nonexistent',
+        BSM_QEMU: '/nonexistent/qemu-system-aarch64',
+      })
       assert.equal(code, 64)
       assert.equal(report.ok, false)
       const finding = report.rejections.find((rejection) => rejection.code === 'QEMU_MISSING')

@@ -1,0 +1,130 @@
+// A helper that breaks the contract in one way, with an honest helper behind it:
+//
+//   node saboteur.mjs SABOTAGE COMMAND ARG…
+//
+// The kit is held to finding each of them (sabotage.test.ts).
+import { spawn } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+const [sabotage = '', command = '', ...args] = process.argv.slice(2)
+const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'] })
+/** @typedef {Record<string, unknown>} Message */
+/** @type {Message[]} */
+const held = []
+/** @type {Message | null} */
+let lastReset = null
+let executing = false
+/** @type {unknown} */
+let fixedEpoch = null
+const OWN_ID = '00000000-0000-4000-8000-000000000000'
+
+/** @param {Message} message */
+const say = (message) => process.stdout.write(`${JSON.stringify(message)}\n`)
+
+/**
+ * What the honest helper said → what is passed on.
+ * @type {Record<string, (message: Message) => Message[]>}
+ */
+const OUTGOING = {
+  'wrong-hash': (m) => [m.kind === 'exec_response' ? { ...m, evidence_hash: `sha256:${'0'.repeat(64)}` } : m],
+  'swapped-streams': (m) => [m.kind === 'exec_response' ? { ...m, stdout: m.stderr, stderr: m.stdout } : m],
+  'lost-event': (m) => (m.event === 'exec_output' && m.stream === 'stderr' ? [] : [m]),
+  'waiting-status': (m) => {
+    if (m.kind === 'status_response' && executing) {
+      held.push(m)
+      return []
+    }
+    return m.kind === 'exec_response' ? [m, ...held.splice(0)] : [m]
+  },
+  'lenient-verify': (m) => [
+    m.kind === 'verify_response' ? { ...m, fs_hash_match: true, divergence_action: 'none' } : m,
+  ],
+  'untold-cut': (m) => [
+    m.kind === 'exec_response' ? { ...m, truncated: { stdout: false, stderr: false } } : m,
+  ],
+  'double-response': (m) => (m.kind === 'exec_response' ? [m, m] : [m]),
+  'missing-field': (m) => {
+    if (m.kind !== 'status_response') return [m]
+    const { channels: _, ...rest } = m
+    return [rest]
+  },
+  'always-zero': (m) => [m.kind === 'exec_response' ? { ...m, exit_code: 0 } : m],
+  'silent-errors': (m) => (m.event === 'protocol_error' ? [] : [m]),
+  'same-epoch': (m) => {
+    if (m.kind !== 'reset_response') return [m]
+    const wipe = /** @type {Message} */ (m.wipe)
+    fixedEpoch ??= wipe.epoch
+    return [{ ...m, wipe: { ...wipe, epoch: fixedEpoch } }]
+  },
+  // Resets once, before it says that it booted, and has a report to repeat.
+  'idle-reset': (m) => {
+    if (m.kind === 'boot_result')
+      child.stdin.write(`${JSON.stringify({ kind: 'reset', request_id: OWN_ID })}\n`)
+    if (lastReset !== null && m.request_id !== OWN_ID) return [m]
+    if (m.kind === 'reset_response') return held.splice(0)
+    if (m.event !== 'reset_phase') held.push(m)
+    return []
+  },
+  'late-boot-result': (m) => [
+    ...(m.kind === 'boot_result'
+      ? [{ kind: 'event', event: 'log', source: 'helper', level: 'info', message: 'hi', ts: m.ts }]
+      : []),
+    m,
+  ],
+  'no-live-output': (m) => (m.event === 'exec_output' ? [] : [m]),
+  'forgiving-cancel': (m) => [m.kind === 'cancel_response' ? { ...m, cancelled: true } : m],
+}
+
+/**
+ * What the kit asked → what reaches the honest helper; false swallows it.
+ * @type {Record<string, (message: Message) => boolean>}
+ */
+const INCOMING = {
+  // A reset that does nothing and repeats the last report.
+  'idle-reset': (m) => {
+    if (m.kind !== 'reset' || lastReset === null) return true
+    say({ ...lastReset, request_id: m.request_id })
+    return false
+  },
+}
+
+const split = (/** @type {(line: string) => void} */ each) => {
+  let rest = ''
+  return (/** @type {Buffer} */ chunk) => {
+    const lines = (rest + chunk.toString('utf8')).split('\n')
+    rest = lines.pop() ?? ''
+    lines.forEach(each)
+  }
+}
+
+child.stdout.on(
+  'data',
+  split((line) => {
+    const message = /** @type {Message} */ (JSON.parse(line))
+    if (message.kind === 'reset_response') lastReset = message
+    for (const out of OUTGOING[sabotage]?.(message) ?? [message]) say(out)
+    if (message.kind === 'exec_response') executing = false
+    if (sabotage === 'chatty' && message.kind === 'boot_result') process.stdout.write('booted!\n')
+  }),
+)
+process.stdin.on(
+  'data',
+  split((line) => {
+    let message = null
+    try {
+      message = /** @type {Message} */ (JSON.parse(line))
+    } catch {
+      // garbage goes on as it is
+    }
+    if (message?.kind === 'exec') executing = true
+    if (message === null || INCOMING[sabotage]?.(message) !== false) child.stdin.write(`${line}\n`)
+  }),
+)
+process.stdin.on('end', () => child.stdin.end())
+child.stdin.on('error', () => undefined)
+if (sabotage === 'orphan') spawn('sleep', ['600'], { detached: true, stdio: 'ignore' }).unref()
+child.on('exit', (code) => {
+  if (sabotage === 'litter') writeFileSync(join(process.env['TMPDIR'] ?? '', 'left-behind'), '')
+  process.exit(sabotage === 'wrong-exit' ? 3 : (code ?? 1))
+})
