@@ -19,10 +19,15 @@ const RESULT_OF = {
   ProcessList: ProcessListResult,
 } as const
 
+/** The guest answers so many at once, and refuses more: what a client asks beyond waits here. */
+const AT_ONCE = 4
+
 /** Guest queries on port 1026 (§3). */
 export class Queries {
   readonly #channel: Channel
   readonly #requests = new Requests<GuestResponse>()
+  readonly #waiting: (() => void)[] = []
+  #running = 0
 
   constructor(channel: Channel) {
     this.#channel = channel
@@ -30,15 +35,7 @@ export class Queries {
 
   /** Asks the guest; `ms` defaults to what the guest has for this kind, and as much again for the way. */
   async ask(kind: QueryKind, ms = 2 * QUERY_DEADLINE_MS[kind]): Promise<QueryResult> {
-    const id = randomUUID()
-    const response = await this.#requests.ask(id, ms, () =>
-      this.#channel.send({
-        type: 'GuestQuery',
-        query_id: id,
-        query_kind: kind,
-        ts: new Date().toISOString(),
-      }),
-    )
+    const response = await this.#inTurn(async () => await this.#send(kind, ms))
     if (response.error !== undefined)
       throw new BsmError(
         'GUEST_UNREACHABLE',
@@ -49,6 +46,29 @@ export class Queries {
     if (!result.success || response.query_kind !== kind)
       throw new BsmError('FRAME_MALFORMED', 'guest', `The guest's answer to ${kind} has not the form of one.`)
     return result.data
+  }
+
+  async #send(kind: QueryKind, ms: number): Promise<GuestResponse> {
+    const id = randomUUID()
+    return await this.#requests.ask(id, ms, () =>
+      this.#channel.send({
+        type: 'GuestQuery',
+        query_id: id,
+        query_kind: kind,
+        ts: new Date().toISOString(),
+      }),
+    )
+  }
+
+  async #inTurn<T>(ask: () => Promise<T>): Promise<T> {
+    if (this.#running >= AT_ONCE) await new Promise<void>((resolve) => this.#waiting.push(resolve))
+    this.#running += 1
+    try {
+      return await ask()
+    } finally {
+      this.#running -= 1
+      this.#waiting.shift()?.()
+    }
   }
 
   async openFdCount(ms?: number): Promise<number> {

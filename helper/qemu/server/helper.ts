@@ -70,6 +70,8 @@ export class Helper {
   #bootPath: BootPath | null = null
   #bootMs: number | null = null
   #bootedAt: string | null = null
+  /** Resets and restores asked for and not done. */
+  #replacements = 0
   /** Resets and states move one at a time. */
   #exclusive: Promise<unknown> = Promise.resolve()
   #stopped: Promise<void> | null = null
@@ -212,7 +214,7 @@ export class Helper {
   async handleOneShot(request: HelperRequest): Promise<HelperResponse> {
     if (request.kind !== 'exec') return await this.handle(request)
     const response = await this.#handleExec(request)
-    if (response.epoch !== undefined) await this.#exclusively(async () => await this.#reset())
+    if (response.epoch !== undefined) await this.#replacingVm(async () => await this.#reset())
     return response
   }
 
@@ -290,7 +292,7 @@ export class Helper {
   }
 
   async #handleReset(request: RequestOf<'reset'>): Promise<Response<'reset_response'>> {
-    const report = await this.#exclusively(async () => await this.#reset())
+    const report = await this.#replacingVm(async () => await this.#reset())
     return { kind: 'reset_response', request_id: request.request_id, ...report }
   }
 
@@ -379,7 +381,7 @@ export class Helper {
     const { request_id } = request
     const kind = 'restore_state_response'
     try {
-      await this.#exclusively(async () => await this.#restoreState(request.from_path))
+      await this.#replacingVm(async () => await this.#restoreState(request.from_path))
       return { kind, request_id, ok: true, vmm_api_state: this.#vmmApiState() }
     } catch (thrown) {
       const error = BsmError.from(thrown, 'helper').toWire()
@@ -568,6 +570,7 @@ export class Helper {
   /** Why nothing may be dispatched now, or null. */
   #refusal(): BsmError | null {
     if (this.#degraded !== null) return degradedError(this.#degraded)
+    if (this.#replacements > 0) return beingReset()
     switch (this.#state) {
       case 'ready':
         return null
@@ -576,7 +579,7 @@ export class Helper {
           nextStep: 'Wait for its response.',
         })
       case 'resetting':
-        return new BsmError('BUSY', 'helper', 'The VM is being reset.', { nextStep: 'Wait for the reset.' })
+        return beingReset()
       case 'failed':
         return this.#failure ?? noVm()
       case 'booting':
@@ -595,6 +598,16 @@ export class Helper {
     this.#failure = error
     // A reset under way decides for itself what it ends as.
     if (this.#state !== 'resetting' || this.#live === null) this.#state = 'failed'
+  }
+
+  /** Whatever comes behind a reset finds it under way, also while it still waits for its turn. */
+  async #replacingVm<T>(work: () => Promise<T>): Promise<T> {
+    this.#replacements += 1
+    try {
+      return await this.#exclusively(work)
+    } finally {
+      this.#replacements -= 1
+    }
   }
 
   async #exclusively<T>(work: () => Promise<T>): Promise<T> {
@@ -616,6 +629,9 @@ export const failedBoot = (error: BsmError): BootResult => ({
   ts: new Date().toISOString(),
   error: error.toWire(),
 })
+
+const beingReset = (): BsmError =>
+  new BsmError('BUSY', 'helper', 'The VM is being reset.', { nextStep: 'Wait for the reset.' })
 
 const noVm = (): BsmError =>
   new BsmError('VM_LIFECYCLE_ERROR', 'helper', 'There is no VM.', { nextStep: 'Start the helper again.' })

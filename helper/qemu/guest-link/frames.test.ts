@@ -1,0 +1,72 @@
+import { describe, expect, it } from 'vitest'
+import { BsmError } from '../../../core/protocol/index.ts'
+import { duplicateKey } from './duplicate-key.ts'
+import { encodeFrame, FrameParser, parseFrame } from './frames.ts'
+
+const codeOf = (run: () => unknown): string => {
+  try {
+    run()
+  } catch (error) {
+    if (error instanceof BsmError) return error.code
+    throw error
+  }
+  return 'accepted'
+}
+
+describe('frames', () => {
+  it('are read the same wherever the stream is cut', () => {
+    const stream = Buffer.concat([encodeFrame({ type: 'A' }), encodeFrame({ type: 'B', text: 'ü' })])
+    for (let cut = 0; cut <= stream.length; cut += 1) {
+      const parser = new FrameParser(1024)
+      const bodies = [...parser.push(stream.subarray(0, cut)), ...parser.push(stream.subarray(cut))]
+      expect(bodies.map(parseFrame)).toEqual([{ type: 'A' }, { type: 'B', text: 'ü' }])
+      expect(parser.held).toBe(0)
+    }
+  })
+
+  it('over the limit are refused by their length, before their bytes come', () => {
+    expect(codeOf(() => new FrameParser(10).push(Buffer.from([0, 0, 0, 11])))).toBe('FRAME_TOO_LARGE')
+    expect(codeOf(() => new FrameParser(10).push(Buffer.from([255, 255, 255, 255])))).toBe('FRAME_TOO_LARGE')
+  })
+
+  it('of the longest length allowed are taken', () => {
+    const parser = new FrameParser(4)
+    expect(parser.push(Buffer.concat([Buffer.from([0, 0, 0, 4]), Buffer.from('null')]))).toHaveLength(1)
+  })
+
+  it('of no bytes are malformed', () => {
+    expect(codeOf(() => new FrameParser(10).push(Buffer.from([0, 0, 0, 0])))).toBe('FRAME_MALFORMED')
+  })
+
+  it('know how much of an unfinished one they hold', () => {
+    const parser = new FrameParser(10)
+    parser.push(Buffer.from([0, 0, 0, 4, 1]))
+    expect(parser.held).toBe(5)
+  })
+
+  it.each([
+    ['not UTF-8', Buffer.from([0x22, 0xff, 0x22])],
+    ['not JSON', Buffer.from('{')],
+    ['nested too deeply', Buffer.from('['.repeat(65) + ']'.repeat(65))],
+    ['with a key twice', Buffer.from('{"type":"Pong","type":"Hello"}')],
+    ['with a key twice, once escaped', Buffer.from('{"type":"Pong","t\\u0079pe":"Hello"}')],
+  ])('%s are malformed', (_, body) => {
+    expect(codeOf(() => parseFrame(body))).toBe('FRAME_MALFORMED')
+  })
+})
+
+describe('a repeated key', () => {
+  it.each([
+    ['{"a":1,"b":{"a":1},"c":[{"a":1},{"a":2}]}', null],
+    ['{"a":"a","b":"\\"a\\":"}', null],
+    ['["a","a"]', null],
+    ['{"a":1,"b":2,"a":3}', 'a'],
+    ['{"x":{"k":1,"k":2}}', 'k'],
+    ['[{"a":1},{"b":1,"b":2}]', 'b'],
+    ['{"a\\\\":1,"a\\\\":2}', 'a\\'],
+    ['{"a":["x",{"y":1}],"a":2}', 'a'],
+    ['{"unfinished', null],
+  ])('in %s is found: %s', (text, expected) => {
+    expect(duplicateKey(text)).toBe(expected)
+  })
+})
