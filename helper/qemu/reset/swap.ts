@@ -83,7 +83,7 @@ export async function swap(input: SwapInput): Promise<Swapped> {
     wipe.nonce_match &&
     wipe.dispatches === 0 &&
     wipe.overlay_bytes === baselines?.overlayBytes &&
-    (old === null || wipe.old !== null) &&
+    (old === null || (wipe.old !== null && wipe.old.id !== wipe.new.id)) &&
     'value' in resumeReading &&
     resumeReading.value.epoch === prepared.key.epoch
   const wipeSilent = 'silent' in resumeReading && !(resumeReading.silent instanceof GuestRefusal)
