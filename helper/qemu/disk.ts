@@ -33,7 +33,7 @@ export class Disk {
 
   constructor(path: string) {
     this.path = path
-    this.fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW)
+    this.fd = openSync(path, constants.O_RDONLY)
     const facts = fstatSync(this.fd)
     this.size = facts.size
     this.#device = facts.dev

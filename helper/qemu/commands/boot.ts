@@ -115,6 +115,14 @@ async function assemble(
   resources.owner = new StateDirOwner(command.stateDir)
   requireSpace(command.stateDir)
   const store = new GoldenStore(command.stateDir, new Authenticator(manifestKeyPath()))
+  const { predecessor } = resources.owner
+  if (predecessor !== null)
+    emit({
+      event: 'log',
+      source: 'helper',
+      level: 'warn',
+      message: `The helper before this one (process ${predecessor.pid}) died without cleaning up; nothing of it runs any more.`,
+    })
   for (const leftover of store.sweep())
     emit({
       event: 'log',

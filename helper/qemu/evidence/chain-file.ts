@@ -21,10 +21,7 @@ export class ChainFile {
     try {
       return new ChainFile(path, await openNew(path, directory))
     } catch (cause) {
-      if (isErrno(cause, 'EEXIST'))
-        throw new BsmError('BAD_REQUEST', 'agent', `The command id ${commandId} was used before.`, {
-          nextStep: 'Use a fresh UUID for every command.',
-        })
+      if (isErrno(cause, 'EEXIST')) throw usedBefore(commandId)
       throw new BsmError('VM_LIFECYCLE_ERROR', 'helper', 'The evidence of a dispatch cannot be kept.', {
         nextStep: isErrno(cause, 'ENOSPC')
           ? 'Free space on the disk that holds the state directory.'
@@ -54,6 +51,11 @@ export class ChainFile {
     return this.#failure
   }
 }
+
+export const usedBefore = (commandId: string): BsmError =>
+  new BsmError('BAD_REQUEST', 'agent', `The command id ${commandId} was used before.`, {
+    nextStep: 'Use a fresh UUID for every command.',
+  })
 
 async function openNew(path: string, directory: string): Promise<FileHandle> {
   try {

@@ -1,4 +1,4 @@
-import { closeSync, writeSync } from 'node:fs'
+import { closeSync, fstatSync, writeSync } from 'node:fs'
 import type { Disk } from '../disk.ts'
 import { hypervisorError, within } from '../deadline.ts'
 import type { Memory } from '../vm/launcher.ts'
@@ -58,8 +58,9 @@ export class Golden {
     return this.#known?.hash ?? null
   }
 
+  /** Bytes of memory it takes: what the guest never touched takes none. */
   get bytes(): number {
-    return this.ram.size + this.deviceState.size
+    return [this.ram, this.deviceState].reduce((sum, { fd }) => sum + fstatSync(fd).blocks * 512, 0)
   }
 
   /** Device state is only promised to fit the QEMU that wrote it. */

@@ -150,6 +150,12 @@ export class GoldenStore {
     }
   }
 
+  /** Adds the baselines to a snapshot that is on disk without them. */
+  async keepBaselines(golden: Golden): Promise<void> {
+    const hash = goldenHash(await golden.manifest)
+    await this.#writeBaselines(this.path(hash.slice('sha256:'.length)), golden, hash)
+  }
+
   #openFiles(directory: string, wanted: WantedParts) {
     const opened: number[] = []
     const openPart = (name: string): number => {

@@ -8,8 +8,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/signal"
 	"sort"
 	"strings"
+	"syscall"
 )
 
 // exitUsage and exitFailed follow sysexits, like the helper's own codes.
@@ -36,6 +38,8 @@ func main() {
 		fmt.Fprintf(os.Stderr, "usage: bsm-launcher %s …\n", strings.Join(names, "|"))
 		os.Exit(exitUsage)
 	}
+	// A Ctrl-C in the terminal goes to every process of the group; when to end is the helper's to say.
+	signal.Ignore(syscall.SIGINT, syscall.SIGHUP)
 	if os.Args[1] != "run" { // which has someone to take with it
 		go func() {
 			untilStdinEnds()

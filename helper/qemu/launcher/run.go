@@ -25,11 +25,12 @@ type exited struct {
 // run starts one program, confined, and reaps it. The program dies when our standard input ends, when
 // we die (PDEATHSIG), and when it wants to; how it ended is the last line on stdout.
 //
-//	bsm-launcher run [--uid N --gid N] [--nice N] --fds 3,4,5 -- PROGRAM ARG…
+//	bsm-launcher run [--uid N --gid N] [--no-files] [--nice N] --fds 3,4,5 -- PROGRAM ARG…
 func run(args []string) error {
 	flags := flag.NewFlagSet("run", flag.ContinueOnError)
 	uid := flags.Int("uid", -1, "user to become (root only)")
 	gid := flags.Int("gid", -1, "group to become (root only)")
+	noFiles := flags.Bool("no-files", false, "allow no file to be written to")
 	nice := flags.Int("nice", 0, "priority of the program")
 	fds := flags.String("fds", "", "descriptors to hand on under the same numbers; all others are closed")
 	if err := flags.Parse(args); err != nil {
@@ -44,6 +45,11 @@ func run(args []string) error {
 	}
 	if err := syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{}); err != nil {
 		return fmt.Errorf("RLIMIT_CORE: %w", err)
+	}
+	if *noFiles {
+		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{}); err != nil {
+			return fmt.Errorf("RLIMIT_FSIZE: %w", err)
+		}
 	}
 	notDumpable()
 	if *nice != 0 {

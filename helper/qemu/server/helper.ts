@@ -29,6 +29,7 @@ import type { GuestVm } from '../vm/guest-vm.ts'
 import type { MachineConfig } from '../vm/qemu-args.ts'
 import { type Booted, bootFirst, phaseClock } from './boot.ts'
 import type { Emit } from './events.ts'
+import { usedBefore } from '../evidence/chain-file.ts'
 import { Exec, refusedExec } from './exec.ts'
 import { LiveVm } from './live-vm.ts'
 
@@ -61,6 +62,8 @@ export class Helper {
   #live: LiveVm | null = null
   #bootingVm: GuestVm | null = null
   #exec: Exec | null = null
+  /** Of this helper's life; the chains on disk tell of those before. */
+  readonly #usedIds = new Set<string>()
   #execOver: Promise<unknown> = Promise.resolve()
   /** Divergence, or silence twice: nothing runs any more in this helper's life (§4). */
   #degraded: BsmError | null = null
@@ -122,6 +125,12 @@ export class Helper {
         throw aborted()
       }
       this.#begin(booted)
+      if (this.#input.config.image === null)
+        this.#log(
+          'helper',
+          'warn',
+          'This image has no manifest: its digests were measured before its first boot.',
+        )
       this.#bootMs = now() - started
       this.#bootedAt = new Date().toISOString()
       this.#bootPath = booted.coldBootReason === null ? 'fast_snapshot' : 'cold_boot'
@@ -153,6 +162,7 @@ export class Helper {
     this.#boot.abort()
     this.#live?.retire()
     await Promise.allSettled([this.#bootingVm?.kill(), this.#live?.vm.kill(), this.#running?.standby.close()])
+    if (this.#unkept !== null) this.#keepGolden(this.#unkept)
     const impatience = setTimeout(() => this.#stopWriting.abort(), WRITING_MS)
     await Promise.allSettled([this.#exclusive, this.#execOver, this.#writing])
     clearTimeout(impatience)
@@ -271,9 +281,11 @@ export class Helper {
   async #handleExec(request: ExecRequest): Promise<ExecResponse> {
     const refusal = this.#refusal()
     if (refusal !== null) return refusedExec(request, refusal)
+    if (this.#usedIds.has(request.command_id)) return refusedExec(request, usedBefore(request.command_id))
     const live = this.#live
     if (live === null) return refusedExec(request, noVm())
     const exec = new Exec(request, live, this.#input.emit, this.#input.stateDir)
+    this.#usedIds.add(request.command_id)
     this.#exec = exec
     this.#state = 'dispatching'
     const running = exec.run()
@@ -419,7 +431,7 @@ export class Helper {
     if (!report.verification_passed && report.error?.code !== 'RESET_FAILED')
       this.#degrade(report.error === undefined ? noVm() : BsmError.fromWire(report.error))
     else if (report.verification_passed) this.#state = 'ready'
-    running.standby.prepareSoon()
+    if (this.#degraded === null) running.standby.prepareSoon()
     return report
   }
 
@@ -551,7 +563,10 @@ export class Helper {
   /** The first standby restored from a golden snapshot sets what every later one is compared with (§4). */
   #measureBaselines(golden: Golden, prepared: PreparedVm): void {
     if (prepared.openFdCount === null) return
-    golden.baselines ??= { openFdCount: prepared.openFdCount, overlayBytes: prepared.beat.overlay_bytes }
+    if (golden.baselines !== null) return
+    golden.baselines = { openFdCount: prepared.openFdCount, overlayBytes: prepared.beat.overlay_bytes }
+    // One that lies on disk without them was kept in haste; a new one is about to be kept with them.
+    if (this.#unkept !== golden) void this.#input.store.keepBaselines(golden).catch(() => undefined)
   }
 
   #liveFrom(prepared: PreparedVm): LiveVm {
@@ -590,6 +605,7 @@ export class Helper {
 
   #degrade(error: BsmError): void {
     this.#degraded = error
+    this.#running?.standby.discard('Nothing is run any more.')
     this.#fail(error)
   }
 

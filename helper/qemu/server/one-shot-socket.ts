@@ -1,4 +1,4 @@
-import { chmodSync, lstatSync, mkdirSync, rmSync } from 'node:fs'
+import { chmodSync, lstatSync, mkdirSync, rmSync, statSync } from 'node:fs'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { dirname, isAbsolute } from 'node:path'
 import {
@@ -38,6 +38,7 @@ export class OneShotSocket {
   ): Promise<OneShotSocket> {
     checkSocketPath(path)
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+    checkDirectory(dirname(path))
     await removeStale(path)
     return new OneShotSocket(path, handle)
   }
@@ -120,6 +121,24 @@ export function checkSocketPath(path: string): void {
       { nextStep: 'Give a shorter --socket, or --socket none.' },
     )
 }
+
+/** Someone else's directory is no place for it: its owner could put another socket there (§1: 0700). */
+function checkDirectory(directory: string): void {
+  const facts = statSync(directory)
+  const owners = [0, process.getuid?.() ?? 0]
+  const othersMayReplace = (facts.mode & 0o022) !== 0 && (facts.mode & STICKY) === 0
+  if (!owners.includes(facts.uid) || othersMayReplace)
+    throw new BsmError(
+      'BOOT_CONFIG_INVALID',
+      'helper',
+      `Others may write to ${directory}, where the socket is to be.`,
+      {
+        nextStep: `Make it yours alone (chmod 700 ${directory}), or give another --socket.`,
+      },
+    )
+}
+
+const STICKY = 0o1000
 
 async function removeStale(path: string): Promise<void> {
   try {

@@ -1,7 +1,8 @@
 import { Socket } from 'node:net'
 import { constants, setPriority } from 'node:os'
-import { readdirSync, readFileSync, statSync } from 'node:fs'
-import type { Port } from '../../../core/protocol/index.ts'
+import { randomInt } from 'node:crypto'
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import type { BsmError, Port } from '../../../core/protocol/index.ts'
 import { hypervisorError, sleep, within } from '../deadline.ts'
 import { isAlive, type ProcessIdentity, startTimeOf } from '../identity.ts'
 import { LauncherProcess } from './launcher.ts'
@@ -22,12 +23,16 @@ export type QemuExit = { code: number | null; signal: string | null }
 export const qemuBinary = (): string => process.env['BSM_QEMU'] ?? '/usr/bin/qemu-system-aarch64'
 
 const PAGE_BYTES = 4096
+const qemuMissing = (cause: unknown): BsmError =>
+  hypervisorError('QEMU for ARM64 is not installed.', 'Install it: apt-get install qemu-system-arm', cause)
+
 const STARTED_DEADLINE_MS = 10_000
 /** From SIGKILL to reaped: the kernel has up to a gigabyte of pages to give back. */
 const REAPED_DEADLINE_MS = 10_000
 /** Nobody's: not in any passwd, one for each VM, so that no VM may touch another's process. */
 const FIRST_UID = 1_879_048_192
-let nextUid = 0
+const UIDS = 65_536
+let nextUid = randomInt(UIDS)
 
 /** One confined QEMU and its launcher: dies with us, and is reaped before {@link kill} resolves. */
 export class QemuProcess {
@@ -67,6 +72,8 @@ export class QemuProcess {
       [
         'run',
         ...asNobody(config),
+        // The golden one writes its device state, to a memory file; the others have nothing to write.
+        ...(role.kind === 'restored' ? ['--no-files'] : []),
         '--nice',
         String(niceness),
         '--fds',
@@ -77,7 +84,10 @@ export class QemuProcess {
       ['pipe', 'pipe', 'pipe', 'pipe', 'pipe', 'pipe', files.ram, files.rootfs, files.kernel, files.last],
     )
     const process = new QemuProcess(launcher)
-    const { pid } = await launcher.line('started', STARTED_DEADLINE_MS)
+    const { pid } = await launcher.line('started', STARTED_DEADLINE_MS).catch((error: unknown) => {
+      launcher.close()
+      throw existsSync(qemuBinary()) ? error : qemuMissing(error)
+    })
     const start_time = startTimeOf(pid) ?? 'gone'
     process.#identity = { pid, start_time }
     // Numbers of processes come back; with the start time it is this one's alone.
@@ -164,7 +174,7 @@ export const isRoot = (): boolean => process.getuid?.() === 0
 
 function asNobody(config: MachineConfig): string[] {
   if (!isRoot()) return []
-  const uid = FIRST_UID + (nextUid++ % 65_536)
+  const uid = FIRST_UID + (nextUid++ % UIDS)
   // KVM's device is open to a group; under TCG the VM has no group that anyone else has.
   const gid = config.accelerator === 'kvm' ? statSync('/dev/kvm').gid : uid
   return ['--uid', String(uid), '--gid', String(gid)]
