@@ -91,9 +91,9 @@ async function bootAndSave(
   let consoleTail = ''
   const vm = new GuestVm(qemu, {
     channel: () => undefined,
-    console: (text) => {
-      consoleTail = (consoleTail + text).slice(-4096)
-      input.console(text)
+    console: (line) => {
+      consoleTail = `${consoleTail}${line}\n`.slice(-4096)
+      input.console(line)
     },
     exited: () => undefined,
   })

@@ -3,6 +3,7 @@ import {
   type ChannelStatus,
   type FromGuest,
   type Hello,
+  LineSplitter,
   type Port,
   PORTS,
   type ResumeAck,
@@ -21,11 +22,14 @@ const QueryStatus = z.object({ status: z.string() })
 
 export type VmEvents = {
   channel: (status: ChannelStatus) => void
-  console: (text: string) => void
+  /** One line of the guest's console. */
+  console: (line: string) => void
   /** QEMU ended, whether we wanted it or not. */
   exited: (exit: QemuExit) => void
 }
 
+/** A longer line is not shown. */
+const CONSOLE_LINE_BYTES = 8 * 1024
 const REDIAL_DEADLINE_MS = 10_000
 
 /** One VM: a confined QEMU and the four channels into its guest. */
@@ -59,7 +63,10 @@ export class GuestVm {
     this.#channels = channels
     this.control = new Control(this.#channel(PORTS.control))
     this.queries = new Queries(this.#channel(PORTS.query))
-    qemu.console.on('data', (chunk: Buffer) => this.#events.console(chunk.toString('utf8')))
+    const lines = new LineSplitter(CONSOLE_LINE_BYTES)
+    qemu.console.on('data', (chunk: Buffer) => {
+      for (const line of lines.push(chunk)) if (line.kind === 'line') this.#events.console(line.text)
+    })
     void qemu.exited.then((exit) => this.#hasExited(exit))
   }
 
