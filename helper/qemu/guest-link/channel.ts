@@ -1,4 +1,4 @@
-import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { randomInt } from 'node:crypto'
 import { BsmError, type ChannelStatus, FromGuest, LIMITS, type Port } from '../../../core/protocol/index.ts'
 import { type Deferred, deferred, now, within } from '../deadline.ts'
@@ -30,7 +30,7 @@ export type ChannelEvents = {
  */
 export class Channel {
   readonly port: Port
-  readonly #socket: Socket
+  readonly #socket: Duplex
   readonly #events: ChannelEvents
   readonly #records = new RecordParser()
   #frames: FrameParser
@@ -46,7 +46,7 @@ export class Channel {
   #lastError: string | null = null
   #everOpen = false
 
-  constructor(port: Port, socket: Socket, events: ChannelEvents) {
+  constructor(port: Port, socket: Duplex, events: ChannelEvents) {
     this.port = port
     this.#socket = socket
     this.#events = events

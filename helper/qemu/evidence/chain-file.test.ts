@@ -1,0 +1,49 @@
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { EvidenceChunk } from '../../../core/protocol/index.ts'
+import { ChainFile } from './chain-file.ts'
+
+const COMMAND = '6f1c1f2e-7d0a-4b8f-9c3d-2a1b0c9d8e7f'
+const chunk = (seq: number): EvidenceChunk => ({
+  type: 'EvidenceChunk',
+  command_id: COMMAND,
+  seq,
+  chunk_data: 'AAAA',
+  chunk_size: 3,
+  is_terminal: false,
+})
+
+let directory = ''
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'bsm-chain-'))
+})
+afterEach(() => rmSync(directory, { recursive: true, force: true }))
+
+describe('a kept chain', () => {
+  it('has one chunk a line, in order, for its owner alone', async () => {
+    const file = await ChainFile.create(directory, COMMAND)
+    for (let seq = 1; seq <= 50; seq += 1) file.append(chunk(seq))
+    expect(await file.close()).toBeNull()
+    const lines = readFileSync(file.path, 'utf8').trimEnd().split('\n')
+    expect(lines.map((line) => JSON.parse(line) as unknown)).toEqual(
+      Array.from({ length: 50 }, (_, i) => chunk(i + 1)),
+    )
+    expect(statSync(file.path).mode & 0o777).toBe(0o600)
+    expect(statSync(join(directory, 'evidence')).mode & 0o777).toBe(0o700)
+  })
+
+  it('keeps its command id from being used again', async () => {
+    await (await ChainFile.create(directory, COMMAND)).close()
+    await expect(ChainFile.create(directory, COMMAND)).rejects.toMatchObject({ code: 'BAD_REQUEST' })
+  })
+
+  it('that cannot be kept says so before anything runs', async () => {
+    writeFileSync(join(directory, 'evidence'), 'a file in the way')
+    await expect(ChainFile.create(directory, COMMAND)).rejects.toMatchObject({
+      code: 'VM_LIFECYCLE_ERROR',
+      message: 'The evidence of a dispatch cannot be kept.',
+    })
+  })
+})
