@@ -5,8 +5,9 @@ import { buildCli, buildHelper, buildLauncher, buildUi } from '../../build/bundl
 import { Control } from '../../client/index.ts'
 import type { AppSnapshot } from '../../core/protocol/index.ts'
 import { within } from './deadline.ts'
+import { killOrphans } from './helper.ts'
 import { repository, type GuestImage } from './image.ts'
-import { connectedWith, gone, tree, type ProcessId } from './processes.ts'
+import { gone, tree, type ProcessId } from './processes.ts'
 import type { Scratch } from './scratch.ts'
 
 const BOOT_MS = 90_000
@@ -92,7 +93,7 @@ export class AppProcess {
       await within(EXIT_MS, 'the end of the app', this.exited).catch(() => this.child.kill('SIGKILL'))
       await this.exited
     }
-    for (const { pid } of connectedWith(this.scratch.marker, this.scratch.root)) process.kill(pid, 'SIGKILL')
+    await killOrphans(this.scratch)
   }
 }
 

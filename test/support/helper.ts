@@ -394,7 +394,12 @@ export async function orphans({ marker, root }: Scratch, ms = 5_000): Promise<Pr
 /** Kills them, and names them. */
 export async function killOrphans(scratch: Scratch): Promise<string[]> {
   const left = await orphans(scratch)
-  for (const one of left) if (isAlive(one)) process.kill(one.pid, 'SIGKILL')
+  for (const one of left)
+    try {
+      if (isAlive(one)) process.kill(one.pid, 'SIGKILL')
+    } catch {
+      // it ended in between
+    }
   return left.map(({ pid, command }) => `process ${pid} ${command}`)
 }
 
