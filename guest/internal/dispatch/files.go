@@ -16,6 +16,9 @@ import (
 // own deadline.
 const collectDeadline = 10 * time.Second
 
+// longestSentence bounds what is repeated for every file of a list.
+const longestSentence = 512
+
 // asWorker is the same process setting with our file worker in it; files are
 // never touched as root.
 func asWorker(spec spawn.Spec) spawn.Spec {
@@ -73,6 +76,32 @@ func (r *Runner) getFiles(spec spawn.Spec, in []fileIn, paths []string) []any {
 	return files
 }
 
+// fitting replaces the files that a result of at most room more bytes cannot
+// carry, beginning with the last, by the reason.
+func fitting(files []any, room int) []any {
+	sizes := make([]int, len(files))
+	total := 0
+	for i, file := range files {
+		encoded, err := jcs.Marshal(file)
+		if err != nil {
+			return files
+		}
+		sizes[i] = len(encoded) + 1
+		total += sizes[i]
+	}
+	for i := len(files) - 1; i >= 0 && total > room; i-- {
+		file := files[i].(*strictjson.Object)
+		if _, content := file.Get("data_b64"); !content {
+			continue
+		}
+		path, _ := file.Get("path")
+		files[i] = strictjson.Of("path", path, "error", "does not fit: the result with its output and files is limited to 16 MiB")
+		encoded, _ := jcs.Marshal(files[i])
+		total += len(encoded) + 1 - sizes[i]
+	}
+	return files
+}
+
 func failedFiles(paths []string, why string) []any {
 	list := make([]any, 0, len(paths))
 	for _, p := range paths {
@@ -82,6 +111,9 @@ func failedFiles(paths []string, why string) []any {
 }
 
 func sentence(complaint []byte, otherwise string) string {
+	if len(complaint) > longestSentence {
+		complaint = complaint[:longestSentence]
+	}
 	s := strings.TrimSpace(strings.ToValidUTF8(string(complaint), "\uFFFD"))
 	if s == "" {
 		return otherwise

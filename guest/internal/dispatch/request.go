@@ -15,6 +15,7 @@ const (
 	minDeadline = 100       // milliseconds
 	maxDeadline = 3_600_000 // milliseconds
 	maxFiles    = 256
+	maxOutPaths = 512 << 10 // as JSON
 	// MaxFileBytes bounds files in and out together (protocol §2).
 	MaxFileBytes = 8 << 20
 	maxPath      = 4095
@@ -115,6 +116,10 @@ func (r *request) decodeFiles(f *strictjson.Fields) {
 			f.Fail(`"files_out" must hold paths of 1 to %d bytes without NUL`, maxPath)
 		}
 		r.filesOut = append(r.filesOut, p)
+	}
+	// The result record names every one again, and it has to fit a chunk.
+	if encoded, err := jcs.Marshal(out); err == nil && len(encoded) > maxOutPaths {
+		f.Fail(`the paths of "files_out" have more than %d KiB together`, maxOutPaths>>10)
 	}
 }
 

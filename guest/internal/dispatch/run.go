@@ -123,7 +123,7 @@ func pump(file *os.File, stream byte, sink sinkFunc) {
 	defer buffers.Put(buffer)
 	buf := buffer[:]
 	wanted := true
-	for {
+	for chunks := 0; ; chunks++ {
 		n, err := file.Read(buf)
 		if n > 0 && wanted {
 			wanted = sink(stream, buf[:n]) == nil
@@ -131,8 +131,19 @@ func pump(file *os.File, stream byte, sink sinkFunc) {
 		if err != nil {
 			return
 		}
+		if chunks > promptChunks && n < smallChunk {
+			time.Sleep(gatherTime)
+		}
 	}
 }
+
+// A chunk costs the host far more than the byte in it. A tool that goes on
+// writing crumbs has them gathered in its pipe, which holds 64 KiB.
+const (
+	promptChunks = 1000
+	smallChunk   = 4 << 10
+	gatherTime   = 50 * time.Millisecond
+)
 
 // takeGroup gives the cgroup that Replenish prepared.
 func (r *Runner) takeGroup() (*spawn.Group, error) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"brainstorm-sandbox/guest/internal/evidence"
+	"brainstorm-sandbox/guest/internal/frame"
 	"brainstorm-sandbox/guest/internal/guest"
 	"brainstorm-sandbox/guest/internal/jcs"
 	"brainstorm-sandbox/guest/internal/server"
@@ -261,34 +262,39 @@ func (o *outcome) sink(stop *stopper) sinkFunc {
 	}
 }
 
-// finish ends the chain and makes the ToolResult.
+// finish ends the chain and makes the ToolResult. The files are made to fit the
+// result before the result record names them.
 func (o *outcome) finish() *strictjson.Object {
 	duration := time.Since(o.started).Milliseconds()
 	truncated := strictjson.Of("stdout", o.captures[0].Truncated(), "stderr", o.captures[1].Truncated())
+	stdout, stdoutEncoding := o.captures[0].Text()
+	stderr, stderrEncoding := o.captures[1].Text()
+	result := strictjson.Of("type", "ToolResult", "command_id", o.request.commandID, "exit_code", o.exitCode,
+		"stdout", stdout, "stderr", stderr, "truncated", truncated,
+		"stdout_bytes", o.captures[0].Bytes, "stderr_bytes", o.captures[1].Bytes,
+		"encoding", strictjson.Of("stdout", stdoutEncoding, "stderr", stderrEncoding), "duration_ms", duration)
 	terminal := strictjson.Of("exit_code", o.exitCode, "truncated", truncated, "duration_ms", duration)
 	if o.failure != nil {
 		terminal.Set("error", o.failure.Code)
+		result.Set("error", strictjson.Of("code", o.failure.Code, "message", o.failure.Message))
 	}
 	if o.files != nil {
+		if encoded, err := jcs.Marshal(result); err == nil {
+			o.files = fitting(o.files, frame.MaxLarge-len(encoded)-resultMargin)
+		}
 		terminal.Set("files", fileDigests(o.files))
+		result.Set("files", o.files)
 	}
 	if record, err := jcs.Marshal(terminal); err == nil {
 		o.chain.Record(record, true)
 	}
-	stdout, stdoutEncoding := o.captures[0].Text()
-	stderr, stderrEncoding := o.captures[1].Text()
-	result := strictjson.Of("type", "ToolResult", "command_id", o.request.commandID, "exit_code", o.exitCode,
-		"stdout", stdout, "stderr", stderr, "evidence_hash", o.chain.Hash(), "truncated", truncated,
-		"stdout_bytes", o.captures[0].Bytes, "stderr_bytes", o.captures[1].Bytes,
-		"encoding", strictjson.Of("stdout", stdoutEncoding, "stderr", stderrEncoding), "duration_ms", duration)
-	if o.failure != nil {
-		result.Set("error", strictjson.Of("code", o.failure.Code, "message", o.failure.Message))
-	}
-	if o.files != nil {
-		result.Set("files", o.files)
-	}
+	result.Set("evidence_hash", o.chain.Hash())
 	return result
 }
+
+// resultMargin is for what a result gets after it was measured: its hash and
+// the files' key.
+const resultMargin = 256
 
 func fileDigests(files []any) []any {
 	list := make([]any, 0, len(files))

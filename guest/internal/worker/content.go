@@ -121,7 +121,7 @@ func get(f *strictjson.Fields, stdout io.Writer) error {
 		path, _ := v.(string)
 		answer, size, err := fetch(path, budget)
 		if err != nil {
-			answer = strictjson.Of("path", path, "error", explain(err))
+			answer = strictjson.Of("path", path, "error", problem(err))
 		}
 		budget -= size
 		answers = append(answers, answer)

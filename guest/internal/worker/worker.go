@@ -60,6 +60,15 @@ func explain(err error) string {
 	return err.Error()
 }
 
+// problem is explain without the path, for an answer that names it already.
+func problem(err error) string {
+	var path *os.PathError
+	if errors.As(err, &path) {
+		return path.Err.Error()
+	}
+	return err.Error()
+}
+
 func pathError(path, problem string) error {
 	return &os.PathError{Op: "open", Path: path, Err: errors.New(problem)}
 }
