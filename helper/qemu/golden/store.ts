@@ -86,9 +86,13 @@ export class GoldenStore {
         ram: { kind: 'ram', fd: fds.ram },
       })
       writeKernelStub(memories.stub)
+      // QEMU parses it, so it is checked before any sees it; the RAM is only mapped, and hashed meanwhile.
+      if (digestOfMemory(memories.deviceState) !== manifest.device_state) {
+        for (const memory of Object.values(memories)) memory.close()
+        throw corrupt(directory, 'its device state is not the one that its manifest names')
+      }
       const verified = digest('ram').then((ram) => {
-        if (ram !== manifest.ram || digestOfMemory(memories.deviceState) !== manifest.device_state)
-          throw corrupt(directory, 'its bytes are not those that its manifest names')
+        if (ram !== manifest.ram) throw corrupt(directory, 'its bytes are not those that its manifest names')
         return manifest
       })
       const golden = new Golden({
