@@ -27,18 +27,21 @@ async function setUp(what: Purpose): Promise<void> {
 async function tsx(program: string, args: string[]): Promise<number> {
   const { code } = await runForCode(process.execPath, ['--import', 'tsx', join(root, program), ...args], {
     show: true,
+    // What a person started, a person ends.
+    deadlineMs: 24 * 3_600_000,
   })
   return code
 }
 
 const [verb = 'start', ...args] = process.argv.slice(2)
 try {
+  if (process.platform !== 'linux')
+    throw new SetupError('This version runs on Linux only: the helper for macOS is not part of it yet.')
   switch (verb) {
     case 'start':
-      if (process.platform === 'darwin')
-        console.error(
-          'The menu-bar app is not part of this version; going on headless, with the page in a browser.',
-        )
+      console.error(
+        'The menu-bar app is not part of this version: going on headless, with the page in a browser.',
+      )
       await setUp('start')
       break
     case 'build':

@@ -7,7 +7,11 @@ export type RunOptions = {
   env?: Record<string, string>
   /** Show the child's output instead of keeping it for an error. */
   show?: boolean
+  /** Milliseconds after which the child is killed; half an hour unless given. */
+  deadlineMs?: number
 }
+
+const DEADLINE_MS = 30 * 60_000
 
 /**
  * Runs a program to its end and returns what it printed (both streams, the last 16 MiB).
@@ -23,7 +27,7 @@ export async function run(command: string, args: string[], options: RunOptions =
 export function runForCode(
   command: string,
   args: string[],
-  { cwd = root, env = {}, show = false }: RunOptions = {},
+  { cwd = root, env = {}, show = false, deadlineMs = DEADLINE_MS }: RunOptions = {},
 ): Promise<{ code: number; output: string }> {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, {
@@ -37,7 +41,17 @@ export function runForCode(
     }
     child.stdout?.on('data', keep)
     child.stderr?.on('data', keep)
-    child.on('error', (cause) => reject(new SetupError(`cannot run ${command}: ${cause.message}`, { cause })))
-    child.on('close', (code, signal) => resolve({ code: code ?? (signal ? 128 : 1), output }))
+    const late = setTimeout(() => {
+      output += `\n${command} was killed: it had not ended after ${deadlineMs / 1000} s`
+      child.kill('SIGKILL')
+    }, deadlineMs)
+    child.on('error', (cause) => {
+      clearTimeout(late)
+      reject(new SetupError(`cannot run ${command}: ${cause.message}`, { cause }))
+    })
+    child.on('close', (code, signal) => {
+      clearTimeout(late)
+      resolve({ code: code ?? (signal ? 128 : 1), output })
+    })
   })
 }

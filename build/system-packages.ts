@@ -44,7 +44,7 @@ export async function installSystemPackages(what: Purpose, log: Log): Promise<vo
     )
   if (process.getuid?.() !== 0)
     throw new SetupError(
-      `missing: ${uses}. Run this, then the same command again:\n  sudo apt-get ${install.join(' ')}`,
+      `missing: ${uses}. Run this, then the same command again:\n  sudo sh -c 'apt-get update && apt-get ${install.join(' ')}'`,
     )
   log(`missing: ${uses}`)
   const env = { DEBIAN_FRONTEND: 'noninteractive' }

@@ -2,6 +2,9 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { cpus, release } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { run } from '../../build/run.ts'
+import { Preflight } from '../../core/protocol/index.ts'
+import { helperBinary } from '../support/helper-binary.ts'
 import { guestImage, repository } from '../support/image.ts'
 import { FULL, measure, QUICK, type Figures } from './measure.ts'
 import { plot } from './plot.ts'
@@ -23,8 +26,15 @@ const { values } = parseArgs({
   },
 })
 
-/** The app's own default machine under emulation, so that every figure is of the same VM. */
-const MACHINE = { cpus: 1, memoryMib: 512 }
+/** One machine for every figure, ours and the bare one: the app's default under emulation. */
+const MACHINE = { cpus: 1, memoryMib: 512, accelerator: await accelerator() }
+
+/** What the helper would use here, so that the bare QEMU uses the same. */
+async function accelerator(): Promise<'kvm' | 'tcg'> {
+  const { command, args } = await helperBinary('qemu')
+  const preflight = Preflight.parse(JSON.parse(await run(command, [...args, 'preflight'])))
+  return preflight.accelerator === 'kvm' ? 'kvm' : 'tcg'
+}
 
 function table(figures: Figures): string {
   const rows: [string, string][] = Object.entries(figures).flatMap(([key, value]): [string, string][] =>

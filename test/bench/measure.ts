@@ -8,6 +8,7 @@ import { Scratch } from '../support/scratch.ts'
 import { Sandbox } from '../../client/index.ts'
 import { controlOf, standbyReady } from '../support/app.ts'
 import { cpuSeconds, residentMib } from './footprint.ts'
+import type { Machine } from './machine.ts'
 import { NpmStart } from './npm-start.ts'
 import { RawVm } from './raw-vm.ts'
 import { median, p95, repeat, timed } from './stats.ts'
@@ -28,7 +29,6 @@ export const QUICK: Sizes = {
   ...{ coldBoots: 1, resets: 10, backToBack: 5, execs: 5, roundTrips: 30, loadvms: 3, idleSeconds: 10 },
 }
 
-export type Machine = { cpus: number; memoryMib: number }
 type Say = (line: string) => void
 
 /** Medians unless the name says otherwise; every key carries its unit. */
@@ -72,7 +72,7 @@ export async function measure(
   const cold = await measureColdBoots(image, machine, sizes, say)
   const raw = await measureRaw(image, machine, sizes, say)
   const live = await measureLiveVm(image, machine, sizes, say)
-  const app = await measureApp(sizes, say)
+  const app = await measureApp(machine, sizes, say)
   return {
     figures: {
       ...app.figures,
@@ -157,12 +157,13 @@ async function measureLiveVm(image: GuestImage, machine: Machine, { execs }: Siz
 }
 
 /** What an agent sees of the whole: client, app, helper, VM. */
-async function measureApp(sizes: Sizes, say: Say) {
+async function measureApp(machine: Machine, sizes: Sizes, say: Say) {
   const scratch = new Scratch('bench')
   say('first start, which makes the golden snapshot')
-  await (await NpmStart.run(scratch)).stop()
+  const args = ['--cpus', String(machine.cpus), '--memory-mib', String(machine.memoryMib)]
+  await (await NpmStart.run(scratch, args)).stop()
   say('warm start')
-  const { ms: warmStart, value: app } = await timed(() => NpmStart.run(scratch))
+  const { ms: warmStart, value: app } = await timed(() => NpmStart.run(scratch, args))
   try {
     await using control = await controlOf(scratch)
     const token = (await control.addClient('bench')) ?? ''

@@ -16,8 +16,8 @@ export class NpmStart {
   }
 
   /** Resolves with the line that has the page's address. */
-  static async run(scratch: Scratch): Promise<NpmStart> {
-    const child = spawn(process.execPath, [join(repository, 'build/bootstrap.mjs'), 'start'], {
+  static async run(scratch: Scratch, args: string[]): Promise<NpmStart> {
+    const child = spawn(process.execPath, [join(repository, 'build/bootstrap.mjs'), 'start', ...args], {
       cwd: repository,
       env: scratch.environment({ DISPLAY: '' }),
       stdio: ['ignore', 'pipe', 'pipe'],

@@ -9,6 +9,7 @@ import { PORTS, type FromGuest, type Port } from '../../core/protocol/index.ts'
 import { Channel } from '../../helper/qemu/guest-link/channel.ts'
 import { Qmp } from '../../helper/qemu/vm/qmp.ts'
 import { run } from '../../build/run.ts'
+import type { Machine } from './machine.ts'
 import { until, within } from '../support/deadline.ts'
 import type { GuestImage } from '../support/image.ts'
 
@@ -35,17 +36,16 @@ export class RawVm {
   }
 
   /** Starts the process; nothing is waited for. `snapshots` adds the disk that `savevm` wants. */
-  static async start(
-    image: GuestImage,
-    machine: { cpus: number; memoryMib: number },
-    { snapshots = false } = {},
-  ): Promise<RawVm> {
+  static async start(image: GuestImage, machine: Machine, { snapshots = false } = {}): Promise<RawVm> {
     const folder = mkdtempSync(join(tmpdir(), 'bsm-raw-'))
     const path = (name: string) => join(folder, name)
     if (snapshots) await run('qemu-img', ['create', '-q', '-f', 'qcow2', path('vmstate.qcow2'), '64M'])
     const ports = Object.values(PORTS)
     const args = [
-      ['-M', 'virt,gic-version=3', '-cpu', 'cortex-a57', '-accel', 'tcg,thread=multi'],
+      ['-M', 'virt,gic-version=3'],
+      machine.accelerator === 'kvm'
+        ? ['-cpu', 'host', '-accel', 'kvm']
+        : ['-cpu', 'cortex-a57', '-accel', 'tcg,thread=multi'],
       ['-smp', String(machine.cpus), '-m', String(machine.memoryMib)],
       ['-kernel', image.kernel, '-initrd', image.initrd, '-append', image.manifest.cmdline],
       ['-nodefaults', '-no-user-config', '-display', 'none'],
