@@ -24,9 +24,9 @@ export function loadImage(imageDir: string, recipe: string): GuestImage {
   }
   if (text === null)
     throw new BsmError('BOOT_CONFIG_INVALID', 'app', `There is no guest image "${recipe}" in ${imageDir}.`, {
-      nextStep: `Build it: npm run guest${recipe === 'base' ? '' : ` -- ${recipe}`}.`,
+      nextStep: `Build it: ${buildCommand(recipe)}.`,
     })
-  const manifest = parse(text, path)
+  const manifest = parse(text, path, recipe)
   return {
     manifest,
     kernel: join(directory, manifest.kernel.file),
@@ -35,12 +35,16 @@ export function loadImage(imageDir: string, recipe: string): GuestImage {
   }
 }
 
-function parse(text: string, path: string): ImageManifest {
+/** What makes the image of a recipe. */
+export const buildCommand = (recipe: string): string =>
+  recipe === 'base' ? 'npm run guest' : `npm run guest -- --recipe ${recipe}`
+
+function parse(text: string, path: string, recipe: string): ImageManifest {
   try {
     return ImageManifest.parse(JSON.parse(text))
   } catch (error) {
     throw new BsmError('IMAGE_MISMATCH', 'app', `${path} is not an image manifest.`, {
-      nextStep: 'Build the image again: npm run guest.',
+      nextStep: `Build the image again: ${buildCommand(recipe)}.`,
       cause: error,
     })
   }

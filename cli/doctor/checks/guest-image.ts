@@ -3,40 +3,35 @@ import { createReadStream } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
+import { buildCommand } from '../../../core/index.ts'
 import { ImageManifest, type ImageFile } from '../../../core/protocol/index.ts'
-import type { Check, Machine } from '../check.ts'
-
-const REBUILD = 'npm run guest'
+import type { Check } from '../check.ts'
 
 export const guestImage: Check = {
   id: 'guest-image',
   title: 'guest image',
   async run(machine) {
-    const path = await manifestPath(machine)
+    // The image that runs, or else the default one.
+    const named = (await machine.app())?.helper?.image?.recipe ?? 'base'
+    const path = join(machine.root, 'out', 'guest', named, 'manifest.json')
+    const remedy = buildCommand(named)
     let text: string
     try {
       text = await readFile(path, 'utf8')
     } catch {
-      return { status: 'fail', message: `there is no image: ${path} is missing`, remedy: REBUILD }
+      return { status: 'fail', message: `there is no image: ${path} is missing`, remedy }
     }
     const parsed = ImageManifest.safeParse(parseJson(text))
-    if (!parsed.success)
-      return { status: 'fail', message: `${path} is not an image manifest`, remedy: REBUILD }
+    if (!parsed.success) return { status: 'fail', message: `${path} is not an image manifest`, remedy }
     const { kernel, initrd, rootfs, recipe, image_version: version } = parsed.data
     const wrong: string[] = []
     for (const file of [kernel, initrd, rootfs]) {
       const problem = await differs(join(dirname(path), file.file), file)
       if (problem !== null) wrong.push(problem)
     }
-    if (wrong.length > 0) return { status: 'fail', message: wrong.join('; '), remedy: REBUILD }
+    if (wrong.length > 0) return { status: 'fail', message: wrong.join('; '), remedy }
     return { status: 'ok', message: `${recipe} ${version}; kernel, initrd and rootfs match the manifest` }
   },
-}
-
-/** Of the image that runs, or else of the default one. */
-async function manifestPath({ root, app }: Machine): Promise<string> {
-  const recipe = (await app())?.helper?.image?.recipe ?? 'base'
-  return join(root, 'out', 'guest', recipe, 'manifest.json')
 }
 
 function parseJson(text: string): unknown {
