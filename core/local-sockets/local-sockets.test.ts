@@ -209,6 +209,17 @@ describe('an agent', () => {
     expect(JSON.stringify(b.events)).not.toContain(hanging.command_id)
   })
 
+  it("does not learn another's tool from the wipe after it", async () => {
+    const [a, b] = [await agent('a'), await agent('b')]
+    const answering = a.ask('exec', exec('next-reset', { how: 'slow' }))
+    await until(app, ({ state }) => state === 'resetting')
+    const messageOf = async (raw: RawClient) =>
+      ((await raw.ask('status')).snapshot as { message: string }).message
+    expect(await messageOf(b)).toBe('Resetting the VM.')
+    expect(await messageOf(a)).toContain('Wiping the VM after')
+    await answering
+  })
+
   it('that goes away cancels what it had running and waiting, and nothing of others', async () => {
     const [a, b] = [await agent('a'), await agent('b')]
     const running = exec('hang')

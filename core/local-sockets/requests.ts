@@ -109,8 +109,15 @@ export function visibleTo(peer: Peer, snapshot: AppSnapshot): AppSnapshot {
   const own = dispatches.some(({ command_id }) => command_id === helper?.exec?.command_id)
   return {
     ...snapshot,
-    message: snapshot.state === 'dispatching' && !own ? 'Running a dispatch.' : snapshot.message,
+    message: neutralMessage(snapshot, dispatches),
     dispatches,
     helper: helper === null || own ? helper : { ...helper, exec: null },
   }
+}
+
+/** The message names the tool that runs, or after which the VM is wiped: only its own client shall read it. */
+function neutralMessage({ state, message }: AppSnapshot, own: AppSnapshot['dispatches']): string {
+  if (own.some((record) => record.state === 'running' || record.state === 'resetting')) return message
+  if (state === 'dispatching') return 'Running a dispatch.'
+  return state === 'resetting' ? 'Resetting the VM.' : message
 }

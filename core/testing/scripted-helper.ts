@@ -67,6 +67,7 @@ function handle(request: HelperRequest): void {
     case 'verify':
       return answer(request, { ...details(), open_fd_count: script.has('verify-lie') ? 9 : 7 })
     case 'query':
+      if (script.has('query-silent')) return
       return answer(request, { query_kind: request.query_kind, result: { open_fd_count: 7 } })
     case 'cancel': {
       const held = hanging.get(request.command_id)
@@ -99,6 +100,12 @@ function run(request: ExecRequest): void {
         event('vmm_state_changed', { vmm_api_state: 'stopped' })
       }, 200)
       return finish(request, '', 0)
+    case 'console':
+      for (let n = 1; n <= Number(request.params.lines); n += 1)
+        event('log', { source: 'console', level: 'info', message: `console line ${n} ${'x'.repeat(1_000)}` })
+      return finish(request, '', 0)
+    case 'complain':
+      return finish(request, '', 254, { code: 'BAD_REQUEST', message: 'no '.repeat(100_000) })
     case 'slow':
       setTimeout(() => finish(request, 'slept', 0), Number(request.params.ms))
       return
@@ -209,7 +216,7 @@ function reset(request: HelperRequest): void {
     },
     failed: [],
   }
-  answer(request, { ...report, ...lie(how, old, report) })
+  setTimeout(() => answer(request, { ...report, ...lie(how, old, report) }), how === 'slow' ? 1_000 : 0)
 }
 
 /** What a helper that must not be believed says. */
