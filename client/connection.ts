@@ -9,7 +9,7 @@ import {
   parseJsonLine,
   type ControlRequest,
 } from '../core/protocol/index.ts'
-import { aborted, connectError, connectionClosed, connectionLost, timedOut } from './errors.ts'
+import { aborted, connectError, connectionClosed, ConnectionLostError, timedOut } from './errors.ts'
 
 type Kind = ControlRequest['kind']
 /** Distributes over the union, so that each kind keeps its own fields. */
@@ -58,8 +58,8 @@ export class Connection {
   private constructor(socket: Socket) {
     this.#socket = socket
     socket.on('data', (chunk: Buffer) => this.#read(chunk))
-    socket.on('error', (error) => this.#end(connectionLost(error)))
-    socket.on('close', () => this.#end(connectionLost()))
+    socket.on('error', (error) => this.#end(new ConnectionLostError(error)))
+    socket.on('close', () => this.#end(new ConnectionLostError()))
   }
 
   /** Connects and says `hello`. Throws {@link BsmError}: `AppNotRunningError`, UNAUTHORIZED, TIMEOUT, CANCELLED. */

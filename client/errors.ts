@@ -4,7 +4,7 @@ import { BsmError } from '../core/protocol/index.ts'
 export class AppNotRunningError extends BsmError {
   override readonly name = 'AppNotRunningError'
   constructor(cause: unknown) {
-    super('GUEST_UNREACHABLE', 'app', 'no app is running; start it with npm start (or bsm up)', {
+    super('VM_LIFECYCLE_ERROR', 'app', 'no app is running; start it with npm start (or bsm up)', {
       nextStep: 'see `bsm doctor` when it does not start',
       cause,
     })
@@ -28,7 +28,7 @@ export function connectError(thrown: unknown, socketPath: string): BsmError {
         cause: thrown,
       })
     default:
-      return new BsmError('GUEST_UNREACHABLE', 'agent', `${socketPath} cannot be connected to`, {
+      return new BsmError('VM_LIFECYCLE_ERROR', 'agent', `${socketPath} cannot be connected to`, {
         nextStep: 'see `bsm doctor`',
         cause: thrown,
       })
@@ -36,11 +36,14 @@ export function connectError(thrown: unknown, socketPath: string): BsmError {
 }
 
 /** The connection ended while answers were owed. */
-export function connectionLost(cause?: unknown): BsmError {
-  return new BsmError('GUEST_UNREACHABLE', 'app', 'the connection to the app was lost before it answered', {
-    nextStep: 'see `bsm status`; the app cancels and wipes whatever a lost client had running',
-    ...(cause === undefined ? {} : { cause }),
-  })
+export class ConnectionLostError extends BsmError {
+  override readonly name = 'ConnectionLostError'
+  constructor(cause?: unknown) {
+    super('VM_LIFECYCLE_ERROR', 'app', 'the connection to the app was lost before it answered', {
+      nextStep: 'see `bsm status`; the app cancels and wipes whatever a lost client had running',
+      ...(cause === undefined ? {} : { cause }),
+    })
+  }
 }
 
 export function connectionClosed(): BsmError {

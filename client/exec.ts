@@ -9,7 +9,7 @@ import {
 export type Params = ExecRequest['params']
 
 export type FileToSend = {
-  /** Absolute path in the guest. */
+  /** Path in the guest; a relative one starts at the tool's home. */
   path: string
   data: Uint8Array | string
   /** Permission bits; 0o644 unless given. */

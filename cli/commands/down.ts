@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { BsmError } from '../../core/protocol/index.ts'
-import { AppNotRunningError, type Control } from '../../client/index.ts'
+import { AppNotRunningError, ConnectionLostError, type Control } from '../../client/index.ts'
 import type { AddCommand, Cli } from '../cli.ts'
 import { duration } from '../format/units.ts'
 
@@ -33,7 +33,7 @@ async function stop(control: Control, quit: boolean): Promise<void> {
   try {
     await control.down(quit)
   } catch (error) {
-    if (!(quit && error instanceof BsmError && error.code === 'GUEST_UNREACHABLE')) throw error
+    if (!(quit && error instanceof ConnectionLostError)) throw error
   }
 }
 
