@@ -19,7 +19,7 @@ export const EXIT_CODE_HELP = `
 Exit codes:
   0    done
   1    a check found something wrong (doctor, audit verify, evidence verify)
-  2    the command line is wrong
+  2    the command line is wrong, or asks for what cannot be had now
   3    no app is running
   64   this machine cannot run the VM          67  the guest cannot be reached
   65   kernel, rootfs or settings are invalid  68  a reset's verification diverged; degraded
@@ -29,5 +29,16 @@ Exit codes:
   127 for an unknown tool, 130 when interrupted.`
 
 export function exitCodeOf(error: BsmError): number {
-  return error instanceof AppNotRunningError ? EXIT_CODE.noApp : exitCodeFor(error.code)
+  if (error instanceof AppNotRunningError) return EXIT_CODE.noApp
+  switch (error.code) {
+    case 'BAD_REQUEST':
+      return EXIT_CODE.usage
+    case 'EVIDENCE_GAP':
+    case 'EVIDENCE_DUPLICATE':
+    case 'EVIDENCE_OUT_OF_ORDER':
+    case 'EVIDENCE_MISMATCH':
+      return EXIT_CODE.finding
+    default:
+      return exitCodeFor(error.code)
+  }
 }

@@ -47,7 +47,7 @@ describe('the command line', () => {
     const ran = await runScripted(command.filter(Boolean))
     expect(ran).toMatchObject({ code: 3, out: '' })
     expect(ran.err).toMatch(
-      /^bsm: no app is running; start it with npm start \(or bsm up\) \(\w+, app\)\nnext: .+\n$/,
+      /^bsm: no app is running; start it with npm start \(or bsm up\) \(VM_LIFECYCLE_ERROR, app\)\nnext: .+\n$/,
     )
   })
 
@@ -211,7 +211,73 @@ describe('exec', () => {
   })
 })
 
+describe('a group without its verb', () => {
+  const answering =
+    (kind: string, fields: object): Script =>
+    (request, say) =>
+      say({ ...fields, kind, request_id: request.request_id })
+
+  it('lists clients', async () => {
+    const script = answering('clients_response', { clients: [] })
+    const ran = await runScripted(['clients', '--json'], { app: script })
+    expect(JSON.parse(ran.out)).toEqual({ clients: [] })
+    expect((await runScripted(['clients', 'frobnicate'], { app: script })).code).toBe(2)
+  })
+
+  it('verifies the audit log', async () => {
+    const verdict = { ok: true, entries: 1, head: null, finding: 'none', message: 'All is well.' }
+    const ran = await runScripted(['audit', '--json'], {
+      app: answering('audit_verify_response', { verdict }),
+    })
+    expect(JSON.parse(ran.out)).toMatchObject({ ok: true })
+  })
+
+  it('says that evidence needs an id', async () => {
+    const ran = await runScripted(['evidence'], { app: app() })
+    expect(ran.code).toBe(2)
+    expect(ran.err).toContain("missing required argument 'command-id'")
+  })
+})
+
+describe('evidence verify', () => {
+  it('ends with 1 when there is no chain', async () => {
+    const error = { code: 'EVIDENCE_GAP', message: 'There is no chain.', layer: 'app' }
+    const script: Script = ({ request_id }, say) => say({ kind: 'error_response', request_id, error })
+    const id = '7f3b3f0e-55f4-4b51-8f0b-0d5f8f3c8a11'
+    expect((await runScripted(['evidence', 'verify', id], { app: script })).code).toBe(1)
+  })
+})
+
+describe('up beside a running app', () => {
+  it('joins it', async () => {
+    const ran = await runScripted(['up'], { app: app() })
+    expect(ran).toMatchObject({ code: 0 })
+    expect(ran.out).toContain('is ready')
+  })
+
+  it.each([
+    [['--image', 'python', '--cpus', '2'], '--image and --cpus'],
+    [['--no-ui'], '--no-ui'],
+  ])('refuses what counts only at a start: %s', async (options, named) => {
+    const ran = await runScripted(['up', ...options], { app: app() })
+    expect(ran).toMatchObject({ code: 2, out: '' })
+    expect(ran.err).toContain(named)
+    expect(ran.err).toContain('bsm down')
+  })
+})
+
 describe('status', () => {
+  it('says whose time it is that a standby under way shows', async () => {
+    const { helper } = snapshot()
+    const textOf = async (state: 'preparing' | 'ready') => {
+      const standby = { state, prepare_ms: 1_500, since: '2026-01-02T03:04:05.000Z' }
+      const shown = snapshot({ helper: helper === null ? null : { ...helper, standby } })
+      return (await runScripted(['status'], { app: app({}, undefined, shown) })).out
+    }
+    expect(await textOf('preparing')).toContain('preparing; the last one took 1.5 s')
+    expect(await textOf('ready')).toContain('ready, prepared in 1.5 s')
+  })
+
   it('shows state, VM, channels, reset and dispatches, and nothing that a terminal obeys', async () => {
     const { out, code } = await runScripted(['status'], { app: app(), terminal: true })
     expect(code).toBe(0)
@@ -253,6 +319,11 @@ describe('reset and verify', () => {
     const lie = report({ vmm_api_state: 'paused' })
     const ran = await runScripted(['verify'], { app: answering('verify_response', lie) })
     expect(ran.code).toBe(68)
+  })
+
+  it('calls a request that the app refuses as such a wrong command line', async () => {
+    const error = { code: 'BAD_REQUEST', message: 'not so', layer: 'app' }
+    expect((await runScripted(['reset'], { app: answering('error_response', { error }) })).code).toBe(2)
   })
 
   it('passes an error of the app on, with its code', async () => {

@@ -7,7 +7,7 @@ export const audit: AddCommand = (program, cli) => {
     .command('audit')
     .helpCommand(false)
     .description('the audit log')
-    .command('verify')
+    .command('verify', { isDefault: true })
     .description('check the hash chain of the audit log, and that no tail is missing')
     .option('--json', 'print the verdict as one JSON object')
     .addHelpText('after', '\nExample:\n  bsm audit verify')

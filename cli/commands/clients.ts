@@ -13,7 +13,7 @@ export const clients: AddCommand = (program, cli) => {
     .helpCommand(false)
     .description('the agents that may use the sandbox, one token each')
   group
-    .command('list')
+    .command('list', { isDefault: true })
     .description('print who has a token')
     .option('--json', 'print them as one JSON object')
     .addHelpText('after', '\nExample:\n  bsm clients list')

@@ -9,7 +9,8 @@ export const evidence: AddCommand = (program, cli) => {
     .command('evidence')
     .helpCommand(false)
     .description('the evidence chains of the last dispatches')
-    .command('verify')
+    // Alone, it says that an id is missing.
+    .command('verify', { isDefault: true })
     .description('recompute the stored chain of one dispatch and compare it with what was reported')
     .argument('<command-id>', '`command_id` of the dispatch, from `bsm exec --json` or `bsm status --json`')
     .option('--json', 'print the verdict as one JSON object')

@@ -7,6 +7,7 @@ import { integer } from '../options.ts'
 import { detach, isDetached, reportReady } from '../up/detach.ts'
 import { readyJson, readyLine, readyNotes, type Ready } from '../up/ready.ts'
 import { runApp, type UpOptions } from '../up/run-app.ts'
+import { UsageError } from '../usage-error.ts'
 
 type Options = UpOptions & { detach?: true; json?: true }
 
@@ -27,7 +28,7 @@ export const up: AddCommand = (program, cli) => {
       'after',
       `
 The first Ctrl-C stops in order, the second at once. A second \`bsm up\` finds the running app and prints a
-fresh address.
+fresh address; options that count when the app starts need \`bsm down\` first.
 
 Examples:
   bsm up
@@ -59,6 +60,7 @@ async function runningApp(cli: Cli): Promise<Control | null> {
 /** Says that it runs already, starts its VM when that is stopped, and prints a fresh address. */
 async function joinRunning(cli: Cli, running: Control, options: Options): Promise<number> {
   await using control = running
+  refuseOptionsOfTheStart(options)
   cli.note('the app is running already')
   const { state } = await control.status()
   let failed: BsmError | null = null
@@ -69,6 +71,23 @@ async function joinRunning(cli: Cli, running: Control, options: Options): Promis
   // Its page shows what is wrong; so do the notes beside the address.
   await announceRunning(cli, control, options)
   return failed === null ? EXIT_CODE.ok : exitCodeOf(failed)
+}
+
+/** What is decided when the app starts cannot be asked of one that runs. */
+function refuseOptionsOfTheStart({ ui, port, image, cpus, memoryMib, helper }: Options): void {
+  const given = Object.entries({
+    '--no-ui': ui ? undefined : true,
+    '--port': port,
+    '--image': image,
+    '--cpus': cpus,
+    '--memory-mib': memoryMib,
+    '--helper': helper,
+  }).flatMap(([name, value]) => (value === undefined ? [] : [name]))
+  if (given.length > 0)
+    throw new UsageError(
+      `the app is running already, and ${given.join(' and ')} counts only when it starts`,
+      'stop it with `bsm down`, then give the same command again',
+    )
 }
 
 async function inBackground(cli: Cli, options: Options): Promise<number> {

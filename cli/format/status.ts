@@ -77,7 +77,9 @@ function vm(helper: HelperStatus, now: number): string[] {
 }
 
 function standbyText(standby: HelperStatus['standby']): string {
-  const took = standby.prepare_ms === null ? '' : `, prepared in ${duration(standby.prepare_ms)}`
+  const ms = standby.prepare_ms === null ? null : duration(standby.prepare_ms)
+  const took =
+    ms === null ? '' : standby.state === 'ready' ? `, prepared in ${ms}` : `; the last one took ${ms}`
   const why = standby.message === undefined ? '' : `: ${escapeLine(standby.message)}`
   return `${standby.state}${took}${why}`
 }

@@ -14,13 +14,16 @@ afterEach(() => rm(root, { recursive: true }))
 describe('the helper', () => {
   it('is the built QEMU helper on Linux, under our own Node', async () => {
     const path = join(root, 'dist/bsm-qemu-helper.mjs')
-    expect(() => locateHelper(undefined, root, 'linux')).toThrow('not built')
+    expect(() => locateHelper(undefined, root, 'linux')).toThrow(
+      expect.objectContaining({ code: 'VM_LIFECYCLE_ERROR', nextStep: 'run `npm run build`' }),
+    )
     await writeFile(path, '')
     expect(locateHelper(undefined, root, 'linux')).toEqual({ command: process.execPath, args: [path] })
   })
 
   it('is the Virtualization.framework helper on a Mac', async () => {
     const path = join(root, 'dist/bsm-vz-helper')
+    expect(() => locateHelper(undefined, root, 'darwin')).toThrow('not built')
     await writeFile(path, '', { mode: 0o755 })
     expect(locateHelper(undefined, root, 'darwin')).toEqual({ command: path, args: [] })
   })

@@ -1,20 +1,21 @@
 import { accessSync, constants, existsSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { BsmError } from '../../core/protocol/index.ts'
+import { UsageError } from '../usage-error.ts'
 
 /** A program with the arguments that stand before ours. */
-export type Program = { command: string; args: string[] }
+type Program = { command: string; args: string[] }
 
-const notFound = (message: string, nextStep: string) =>
-  new BsmError('BOOT_CONFIG_INVALID', 'app', message, { nextStep })
-
-/** The helper to run: `qemu`, `vz`, a path, or by default the one of the platform. Throws BOOT_CONFIG_INVALID. */
+/**
+ * The helper to run: `qemu`, `vz`, a path, or by default the one of the platform. Throws VM_LIFECYCLE_ERROR when
+ * ours is not built, and a usage error when there is nothing at a path.
+ */
 export function locateHelper(choice: string | undefined, root: string, platform = process.platform): Program {
   switch (choice ?? (platform === 'darwin' ? 'vz' : 'qemu')) {
     case 'qemu':
       return qemuHelper(root)
     case 'vz':
-      return executable(join(root, 'dist', 'bsm-vz-helper'), 'build it on a Mac, or use --helper qemu')
+      return vzHelper(root)
     default:
       return fromPath(resolve(choice ?? ''))
   }
@@ -23,22 +24,35 @@ export function locateHelper(choice: string | undefined, root: string, platform 
 function qemuHelper(root: string): Program {
   const path = join(root, 'dist', 'bsm-qemu-helper.mjs')
   if (existsSync(path)) return { command: process.execPath, args: [path] }
-  throw notFound('the QEMU helper is not built', 'run `npm run build`')
+  throw notBuilt('QEMU', 'run `npm run build`')
 }
+
+function vzHelper(root: string): Program {
+  const path = join(root, 'dist', 'bsm-vz-helper')
+  if (isExecutable(path)) return { command: path, args: [] }
+  throw notBuilt('Virtualization.framework', 'build it on a Mac, or use --helper qemu')
+}
+
+const notBuilt = (name: string, nextStep: string): BsmError =>
+  new BsmError('VM_LIFECYCLE_ERROR', 'app', `the ${name} helper is not built`, { nextStep })
 
 /** A script runs under our own Node, so that it needs no executable bit and no Node in the PATH. */
 function fromPath(path: string): Program {
   if (/\.[cm]?js$/.test(path) && existsSync(path)) return { command: process.execPath, args: [path] }
-  return executable(path, 'give --helper the path of a helper, or qemu, or vz')
+  if (isExecutable(path)) return { command: path, args: [] }
+  throw new UsageError(
+    `there is no helper that can be run at ${path}`,
+    'give --helper the path of a helper, or qemu, or vz',
+  )
 }
 
-function executable(path: string, nextStep: string): Program {
+function isExecutable(path: string): boolean {
   try {
     accessSync(path, constants.X_OK)
+    return true
   } catch {
-    throw notFound(`there is no helper that can be run at ${path}`, nextStep)
+    return false
   }
-  return { command: path, args: [] }
 }
 
 /** Where a guest image lies: `recipe` is a folder in `imageDir`, and without one the settings name it. */
