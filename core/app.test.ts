@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import type { App } from './app.ts'
 import type { AuditEntry } from './audit/index.ts'
@@ -113,6 +114,51 @@ describe('a dispatch', () => {
     const app = await running({ paths })
     await app.exec('tester', call('echo', { text: 'a very secret word' }))
     expect(readFileSync(paths.auditLog, 'utf8')).not.toContain('secret')
+  })
+})
+
+describe('questions to the guest', () => {
+  it('by the hundred keep nobody from a dispatch, and cost no helper', async () => {
+    const app = await running({ script: 'query-silent' })
+    const asked = Array.from({ length: 100 }, () => app.query('asker', 'ProcessList'))
+    const ends = Promise.allSettled(asked)
+    const answer = await app.exec('tester', call('echo', { text: 'through' }))
+    expect(answer).toMatchObject({ stdout: 'through', sandbox_reset_state: { verification_passed: true } })
+    expect(app.snapshot().helper_restarts).toBe(0)
+    await app.stop()
+    expect((await ends).every(({ status }) => status === 'rejected')).toBe(true)
+  })
+
+  it("are refused until another client's VM is wiped", async () => {
+    const deadlines = { execGraceMs: 1_000, resetMs: 2_000, verifyMs: 1_000, quickMs: 1_000 }
+    const app = await running({ deadlines })
+    const answering = app.exec('tester', call('next-reset', { how: 'silent' }))
+    await until(app, ({ state }) => state === 'resetting')
+    await expect(app.query('other', 'ProcessList')).rejects.toMatchObject({ code: 'BUSY' })
+    expect(await app.query('tester', 'ProcessList')).toMatchObject({ query_kind: 'ProcessList' })
+    await answering
+  })
+})
+
+describe('what a guest says', () => {
+  it('in an error is bounded where it is shown', async () => {
+    const app = await running()
+    const answer = await app.exec('tester', call('complain'))
+    expect(answer.error?.message).toHaveLength(300_000)
+    expect(app.snapshot().dispatches[0]?.error?.message.length).toBeLessThan(1_100)
+  })
+
+  it('on its console crowds nothing else out of the log', async () => {
+    const paths = temporaryPaths()
+    const said: string[] = []
+    const app = await running({ paths, people: { write: (text) => said.push(text) } })
+    await app.exec('tester', call('console', { lines: 6_000 }))
+    expect(readFileSync(join(paths.logsDir, 'app.log'), 'utf8')).not.toContain('console line')
+    expect(said.join('')).not.toContain('console line')
+    const consoleLogs = readdirSync(paths.logsDir).filter((name) => name.startsWith('console.log'))
+    const kept = consoleLogs.map((name) => readFileSync(join(paths.logsDir, name), 'utf8')).join('')
+    expect(kept).toContain('console line 6000 ')
+    expect(kept.length).toBeLessThan(5 * 1024 * 1024)
   })
 })
 
@@ -232,6 +278,29 @@ describe('a divergence', () => {
     expect((await after.verifyAudit()).ok).toBe(true)
   })
 
+  it('cannot be healed by deleting its record while the app is down', async () => {
+    const paths = temporaryPaths()
+    const { app } = await degradedBy('divergence', paths)
+    await app.stop()
+    for (let restarts = 0; restarts < 2; restarts += 1) {
+      rmSync(paths.degraded, { force: true })
+      const after = scriptedApp({ paths })
+      await after.start()
+      expect(after.snapshot()).toMatchObject({
+        state: 'degraded',
+        degraded: { message: expect.stringContaining('record of degraded mode was missing') as string },
+      })
+      expect(existsSync(paths.degraded), 'it is put back').toBe(true)
+      await after.stop()
+    }
+    const last = scriptedApp({ paths })
+    await last.start()
+    await last.recover('looked at the disk')
+    await last.stop()
+    const healthy = await running({ paths })
+    expect(healthy.snapshot().degraded).toBeNull()
+  })
+
   it('found by a verification degrades too', async () => {
     const app = await running({ script: 'verify-lie' })
     await app.reset('tester')
@@ -322,6 +391,20 @@ describe('the app', () => {
     writeFileSync(paths.lock, JSON.stringify({ pid: 999_999_999, start: 'linux:another-boot:1' }))
     const app = await running({ paths })
     expect(app.snapshot().state).toBe('ready')
+  })
+
+  it('survives a listener that throws', async () => {
+    const app = await running()
+    app.subscribe(() => {
+      throw new RangeError('Invalid string length')
+    })
+    app.onOutput(() => {
+      throw new RangeError('Invalid string length')
+    })
+    const heard = until(app, ({ dispatches }) => dispatches[0]?.state === 'done')
+    expect((await app.exec('tester', call('echo', { text: 'on' }))).stdout).toBe('on')
+    await heard
+    expect(app.snapshot().helper_restarts).toBe(0)
   })
 
   it('notifies at most 20 times a second, with snapshots that nobody can change', async () => {

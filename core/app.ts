@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { AuditLog, headPathOf } from './audit/index.ts'
 import { ClientStore } from './clients.ts'
 import { systemClock, type Clock } from './clock.ts'
-import { DegradedStore } from './degraded.ts'
+import { DegradedStore, missingRecord } from './degraded.ts'
 import { Dispatcher, type ExecAnswer, type VerifyAnswer } from './dispatcher.ts'
 import { EvidenceStore } from './evidence/index.ts'
 import { fileError } from './files.ts'
@@ -19,7 +19,8 @@ import { loadImage } from './image.ts'
 import { acquireInstanceLock, type InstanceLock } from './instance-lock.ts'
 import { loadOrCreateKey } from './keys.ts'
 import { LocalSockets } from './local-sockets/index.ts'
-import { createLogger, type Logger } from './log.ts'
+import { ConsoleLog, createLogger, type Logger } from './log.ts'
+import { LogBudget } from './log-budget.ts'
 import { ensurePaths, type Paths } from './paths.ts'
 import {
   BsmError,
@@ -35,6 +36,7 @@ import {
   type Settings,
 } from './protocol/index.ts'
 import { DispatchQueue, type QueueLimits } from './queue.ts'
+import { QueryLine } from './query-line.ts'
 import { Revival } from './revival.ts'
 import {
   HelperSandbox,
@@ -93,6 +95,8 @@ export class App {
   readonly #identity: HelperIdentityFile
   readonly #output = new EventEmitter<{ output: Parameters<OutputListener> }>()
   readonly #revival: Revival
+  readonly #queries = new QueryLine()
+  readonly #helperBudget: LogBudget
   readonly #stopped: Promise<void>
   #markStopped: () => void = () => undefined
   #running: Running | null = null
@@ -111,7 +115,8 @@ export class App {
   constructor(options: AppOptions) {
     this.#options = options
     this.#clock = options.clock ?? systemClock
-    this.#store = new StateStore(options.version, this.#clock)
+    this.#helperBudget = new LogBudget(this.#clock)
+    this.#store = new StateStore(options.version, this.#clock, (error) => this.#listenerFailed(error))
     this.#queue = new DispatchQueue(options.queueLimits, () => this.#queueChanged())
     this.#degradedStore = new DegradedStore(options.paths.degraded)
     this.#identity = new HelperIdentityFile(options.paths.helperIdentity)
@@ -127,7 +132,7 @@ export class App {
       identity: this.#identity,
       onState: (state) => this.#supervisorChanged(state),
       onEvent: (event) => this.#helperSaid(event),
-      onLog: (line) => this.#logger.debug({ from: 'helper' }, line),
+      onLog: (line) => this.#helperLog('debug', line),
       limits: options.restartLimits,
       ladder: options.stopLadder,
       bootMs: options.bootMs,
@@ -151,7 +156,8 @@ export class App {
     const lock = acquireInstanceLock(paths.lock)
     const undo: (() => void)[] = [() => lock.release()]
     try {
-      const logger = openLogger(paths.logsDir, this.#options.people)
+      const { logger, consoleLog } = openLogs(paths.logsDir, this.#options.people)
+      undo.push(() => consoleLog.close())
       const settings = new SettingsStore(paths.settings, defaultSettings(), this.#options.settings)
       const clients = new ClientStore(paths.clients, this.#clock)
       const audit = AuditLog.open({
@@ -165,11 +171,11 @@ export class App {
       audit.append('app_started', { version: this.#options.version, pid: process.pid })
       const evidence = new EvidenceStore(paths.evidenceDir)
       await evidence.load()
-      this.#degraded = this.#degradedStore.load(this.#clock.now())
+      this.#degraded = await this.#loadDegraded(audit, logger)
       this.#degradedStore.arm(this.#clock.now())
       const dispatcher = this.#makeDispatcher(audit, evidence, logger)
       const sockets = new LocalSockets(this, { paths, clients, logger })
-      this.#running = { lock, logger, settings, clients, audit, evidence, dispatcher, sockets }
+      this.#running = { lock, logger, consoleLog, settings, clients, audit, evidence, dispatcher, sockets }
       undo.push(() => (this.#running = null))
       await sockets.open()
     } catch (error) {
@@ -180,6 +186,22 @@ export class App {
     this.#swept = this.#sweep()
     if (this.#options.autoStart !== false && this.#degraded === null)
       this.up().catch((error: unknown) => this.#logger.error(BsmError.from(error, 'app').message))
+  }
+
+  /** The record on disk and the audit log must tell the same: whoever deletes the one does not heal the sandbox. */
+  async #loadDegraded(audit: AuditLog, logger: Logger): Promise<Degraded | null> {
+    const now = this.#clock.now()
+    const found = this.#degradedStore.load(now)
+    const audited = await audit.isDegraded()
+    if (found === null && !audited) return null
+    const degraded = found ?? missingRecord(now)
+    if (found === null) {
+      logger.error(degraded.message)
+      this.#degradedStore.enter(degraded)
+    }
+    if (!audited)
+      audit.append('degraded', { code: degraded.code, sources: degraded.sources, message: 'Found at start.' })
+    return degraded
   }
 
   #makeDispatcher(audit: AuditLog, evidence: EvidenceStore, logger: Logger): Dispatcher {
@@ -234,6 +256,7 @@ export class App {
         running.logger.error(BsmError.from(error, 'app').message)
       }
       running.audit.close()
+      running.consoleLog.close()
       this.#store.close()
       clearInterval(this.#watch)
       running.lock.release()
@@ -340,15 +363,27 @@ export class App {
     return this.#live.dispatcher.verify(client, signal)
   }
 
-  /** Asks the guest. BUSY while another client's dispatch runs: its processes are not for others to see. */
+  /** Asks the guest, in turn. BUSY until another client's VM is wiped: its processes are not for others to see. */
   async query(client: string, kind: QueryKind, person = false): Promise<QueryResponse> {
+    return this.#queries.ask(client, async () => {
+      this.#refuseQuery(client, person)
+      const answer = await this.#sandbox.query(kind)
+      // Another's dispatch may have begun meanwhile.
+      this.#refuseQuery(client, person)
+      return answer
+    })
+  }
+
+  #refuseQuery(client: string, person: boolean): void {
     if (this.#supervisor.state.kind !== 'ready') throw this.#refusal() ?? notRunning('The VM is not running.')
+    if (person) return
+    // A VM whose wipe could not be verified may hold what another left.
+    if (this.#degraded !== null) throw degradedError(this.#degraded)
     const current = this.#live.dispatcher.current
-    if (current !== null && current.client !== client && !person)
-      throw new BsmError('BUSY', 'app', "Another client's dispatch is running.", {
+    if (current !== null && current.client !== client)
+      throw new BsmError('BUSY', 'app', "Another client's dispatch is running, or is being wiped.", {
         nextStep: 'Ask again in a moment.',
       })
-    return this.#sandbox.query(kind)
   }
 
   /** False when no such command waits or runs, or when it is another client's; a person may cancel any. */
@@ -457,7 +492,7 @@ export class App {
     switch (event.event) {
       case 'exec_output': {
         const current = this.#running?.dispatcher.current
-        if (current?.commandId === event.command_id) this.#output.emit('output', event, current.client)
+        if (current?.commandId === event.command_id) this.#tell(event, current.client)
         return
       }
       case 'channel_changed':
@@ -475,15 +510,38 @@ export class App {
       case 'guest_unreachable':
         return this.#revive(event.message ?? 'The guest stopped answering.')
       case 'log':
-        this.#logger[event.level]({ from: event.source }, event.message ?? '')
+        if (event.source === 'console')
+          this.#running?.consoleLog.write(this.#clock.now(), event.message ?? '')
+        else this.#helperLog(event.level, event.message ?? '')
         return
       case 'helper_panic':
-      case 'protocol_error':
         this.#logger.error({ from: 'helper' }, event.message ?? event.event)
         return
+      case 'protocol_error':
+        return this.#helperLog('error', event.message ?? event.event)
       case 'reset_phase':
         return
     }
+  }
+
+  #tell(event: ExecOutputEvent, client: string): void {
+    for (const listener of this.#output.listeners('output'))
+      try {
+        listener(event, client)
+      } catch (error) {
+        this.#listenerFailed(error)
+      }
+  }
+
+  /** Nobody who merely listens may end the app. */
+  #listenerFailed(error: unknown): void {
+    this.#helperLog('error', `A listener failed: ${BsmError.from(error, 'app').message}`)
+  }
+
+  /** What a guest may cause again and again, within a budget. */
+  #helperLog(level: 'debug' | 'info' | 'warn' | 'error', line: string): void {
+    const suppressed = (lines: number): void => this.#logger.warn(`Suppressed ${lines} lines of the helper.`)
+    if (this.#helperBudget.admits(suppressed)) this.#logger[level]({ from: 'helper' }, line)
   }
 
   #revive(why: string): void {
@@ -665,6 +723,7 @@ export class App {
 interface Running {
   readonly lock: InstanceLock
   readonly logger: Logger
+  readonly consoleLog: ConsoleLog
   readonly settings: SettingsStore
   readonly clients: ClientStore
   readonly audit: AuditLog
@@ -675,9 +734,13 @@ interface Running {
 
 const SILENT = createLogger({})
 
-function openLogger(directory: string, people: AppOptions['people']): Logger {
+function openLogs(
+  directory: string,
+  people: AppOptions['people'],
+): { logger: Logger; consoleLog: ConsoleLog } {
   try {
-    return createLogger({ directory, ...(people === undefined ? {} : { people }) })
+    const logger = createLogger({ directory, ...(people === undefined ? {} : { people }) })
+    return { logger, consoleLog: new ConsoleLog(directory) }
   } catch (error) {
     throw fileError(error, 'open the log')
   }

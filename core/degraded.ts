@@ -88,6 +88,13 @@ export class DegradedStore {
   }
 }
 
+/** The record is gone, and the audit log knows of nobody who left degraded mode. */
+export const missingRecord = (now: Date): Degraded =>
+  record(
+    now,
+    'The record of degraded mode was missing, and the audit log holds no recovery since it was entered.',
+  )
+
 const record = (now: Date, message: string): Degraded => ({
   since: now.toISOString(),
   code: 'RESET_VERIFICATION_DIVERGENCE',

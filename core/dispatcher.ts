@@ -62,7 +62,7 @@ export class Dispatcher {
     this.#parts = parts
   }
 
-  /** The dispatch that runs now. */
+  /** The dispatch whose traces may be in the VM: from its start until its wipe has settled. */
   get current(): { readonly commandId: string; readonly client: string } | null {
     return this.#current
   }
@@ -110,7 +110,6 @@ export class Dispatcher {
       audit.append('dispatch_started', startedFacts(client, call))
       store.updateDispatch(call.command_id, { state: 'running' })
       const outcome = await this.#run(call, signal)
-      this.#current = null
       store.updateDispatch(call.command_id, { ...resultOf(outcome), state: 'resetting' })
       const [reset, doubt] = await Promise.all([
         this.#wipe(`Wiping the VM after ${call.tool}.`),

@@ -14,6 +14,8 @@ export interface LogOptions {
 
 const MAX_BYTES = 2 * 1024 * 1024
 const KEPT_FILES = 3
+const CONSOLE_FILES = 1
+const CONSOLE_LINE = 4_096
 
 export function createLogger({ directory, people }: LogOptions): Logger {
   const streams: pino.StreamEntry[] = []
@@ -28,14 +30,33 @@ export function createLogger({ directory, people }: LogOptions): Logger {
   return pino(options, pino.multistream(streams))
 }
 
+/** The guest's console, in files of its own, at most 4 MiB: however much it says, the app's own log stays. */
+export class ConsoleLog {
+  readonly #file: RotatingFile
+
+  constructor(directory: string) {
+    this.#file = new RotatingFile(directory, 'console', CONSOLE_FILES)
+  }
+
+  write(now: Date, line: string): void {
+    this.#file.write(`${now.toISOString()} ${escapeControl(line.slice(0, CONSOLE_LINE))}\n`)
+  }
+
+  close(): void {
+    this.#file.close()
+  }
+}
+
 /** `app.log`, and up to three older ones: at most 8 MiB however long the app runs. */
 class RotatingFile {
   readonly #path: string
+  readonly #kept: number
   #fd: number
   #size: number
 
-  constructor(directory: string, name: string) {
+  constructor(directory: string, name: string, kept = KEPT_FILES) {
     this.#path = join(directory, `${name}.log`)
+    this.#kept = kept
     this.#fd = openAppend(this.#path)
     this.#size = fstatSync(this.#fd).size
   }
@@ -50,9 +71,13 @@ class RotatingFile {
     }
   }
 
+  close(): void {
+    closeSync(this.#fd)
+  }
+
   #rotate(): void {
-    removeFile(`${this.#path}.${KEPT_FILES}`)
-    for (let n = KEPT_FILES - 1; n >= 1; n -= 1) renameIfThere(`${this.#path}.${n}`, `${this.#path}.${n + 1}`)
+    removeFile(`${this.#path}.${this.#kept}`)
+    for (let n = this.#kept - 1; n >= 1; n -= 1) renameIfThere(`${this.#path}.${n}`, `${this.#path}.${n + 1}`)
     renameIfThere(this.#path, `${this.#path}.1`)
     const old = this.#fd
     this.#fd = openAppend(this.#path)

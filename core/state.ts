@@ -86,13 +86,16 @@ function working(activity: Activity, is: (state: AppState, message: string) => S
 /** Holds the snapshot: replaced whole, never changed, told to subscribers at a bounded rate. */
 export class StateStore {
   readonly #clock: Clock
+  readonly #onFault: (error: unknown) => void
   readonly #subscribers = new Set<(snapshot: AppSnapshot) => void>()
   #snapshot: AppSnapshot
   #timer: NodeJS.Timeout | undefined
   #lastNotified = -Infinity
 
-  constructor(version: string, clock: Clock) {
+  /** `onFault` hears what a subscriber throws: the others are told all the same. */
+  constructor(version: string, clock: Clock, onFault: (error: unknown) => void = () => undefined) {
     this.#clock = clock
+    this.#onFault = onFault
     this.#snapshot = deepFreeze<AppSnapshot>({
       version,
       state: 'stopped',
@@ -129,17 +132,17 @@ export class StateStore {
   }
 
   recordReset(report: ResetReport): void {
-    this.update({ resets: [report, ...this.#snapshot.resets].slice(0, LIST_LENGTH) })
+    this.update({ resets: [withShortError(report), ...this.#snapshot.resets].slice(0, LIST_LENGTH) })
   }
 
   recordDispatch(record: DispatchRecord): void {
-    this.update({ dispatches: [record, ...this.#snapshot.dispatches].slice(0, LIST_LENGTH) })
+    this.update({ dispatches: [withShortError(record), ...this.#snapshot.dispatches].slice(0, LIST_LENGTH) })
   }
 
   updateDispatch(commandId: string, patch: Partial<DispatchRecord>): void {
     this.update({
       dispatches: this.#snapshot.dispatches.map((record) =>
-        record.command_id === commandId ? { ...record, ...patch } : record,
+        record.command_id === commandId ? withShortError({ ...record, ...patch }) : record,
       ),
     })
   }
@@ -166,7 +169,32 @@ export class StateStore {
     clearTimeout(this.#timer)
     this.#timer = undefined
     this.#lastNotified = this.#clock.monotonic()
-    for (const subscriber of [...this.#subscribers]) subscriber(this.#snapshot)
+    for (const subscriber of [...this.#subscribers]) {
+      try {
+        subscriber(this.#snapshot)
+      } catch (error) {
+        this.#onFault(error)
+      }
+    }
+  }
+}
+
+/** A guest may have had a hand in an error's words; every snapshot carries a hundred of them. */
+const ERROR_LENGTH = 1_000
+const short = (text: string): string =>
+  text.length > ERROR_LENGTH ? `${text.slice(0, ERROR_LENGTH).replace(/[\ud800-\udbff]$/, '')} …` : text
+
+function withShortError<T extends { error?: WireError | null | undefined }>(record: T): T {
+  const { error } = record
+  if (error === undefined || error === null) return record
+  return {
+    ...record,
+    error: {
+      ...error,
+      message: short(error.message),
+      ...(error.next_step === undefined ? {} : { next_step: short(error.next_step) }),
+      ...(error.details === undefined ? {} : { details: short(error.details) }),
+    },
   }
 }
 

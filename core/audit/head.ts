@@ -19,6 +19,8 @@ export const AuditHead = z.strictObject({
   count: z.int().nonnegative(),
   hash: Digest.nullable(),
   next: Digest.nullable(),
+  /** Degraded mode was entered and not left; absent where it was never recorded. */
+  degraded: z.boolean().optional(),
 })
 export type AuditHead = z.infer<typeof AuditHead>
 

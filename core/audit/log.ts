@@ -56,6 +56,8 @@ export class AuditLog {
   #size: number
   #count: number
   #last: string | null
+  /** As signed in the head; unknown in a head that does not say. */
+  #degraded: boolean | undefined
   /** Half a line lies at the end and could not be taken back: the next start settles it. */
   #torn = false
   #finding: string | null = null
@@ -67,6 +69,7 @@ export class AuditLog {
     this.#size = size
     this.#count = start.count
     this.#last = start.hash
+    this.#degraded = start.degraded
   }
 
   /** Opens the log, settles what a crash left, and records what it had to do. Throws a sentence. */
@@ -107,13 +110,16 @@ export class AuditLog {
         `An audit entry of kind ${kind} is ${line.length} bytes long.`,
       )
     try {
-      this.#head.write({ count: this.#count, hash: this.#last, next: entry.hash }, true)
+      // Signed before the entry is written, so that a crash between the two does not heal.
+      if (kind === 'degraded') this.#degraded = true
+      this.#head.write({ ...this.#signed(), next: entry.hash }, true)
       this.#write(line)
     } catch (error) {
       throw fileError(error, 'write the audit log')
     }
     this.#count = entry.seq
     this.#last = entry.hash
+    if (kind === 'recovered') this.#degraded = false
     this.#countIt()
     return entry.hash
   }
@@ -129,10 +135,27 @@ export class AuditLog {
 
   #countIt(): void {
     try {
-      this.#head.write({ count: this.#count, hash: this.#last, next: null }, false)
+      this.#head.write({ ...this.#signed(), next: null }, false)
     } catch {
       // The entry is written and its head announced it; the next append tries to say more, and throws.
     }
+  }
+
+  #signed(): Pick<AuditHead, 'count' | 'hash' | 'degraded'> {
+    const degraded = this.#degraded
+    return { count: this.#count, hash: this.#last, ...(degraded === undefined ? {} : { degraded }) }
+  }
+
+  /** Whether the last word on degraded mode is that it was entered. Reads the log only if the head does not say. */
+  async isDegraded(): Promise<boolean> {
+    const { logPath } = this.#options
+    let open = false
+    const visit = ({ kind }: AuditEntry): void => {
+      if (kind === 'degraded') open = true
+      if (kind === 'recovered') open = false
+    }
+    if (this.#degraded === undefined) await walkLog(logPath, { size: sizeOf(logPath), visit })
+    return (this.#degraded ??= open)
   }
 
   #write(line: Buffer): void {
@@ -215,7 +238,8 @@ function openSigned(
   { last, tailBytes, size }: LogEnd,
 ): Opened {
   const written = last !== null && last.hash === signed.next && last.seq === signed.count + 1
-  const start = written ? { ...signed, count: last.seq, hash: last.hash } : signed
+  const left = written && last.kind === 'recovered' ? { degraded: false } : {}
+  const start = written ? { ...signed, ...left, count: last.seq, hash: last.hash } : signed
   const asSigned = (last?.hash ?? null) === start.hash && (last?.seq ?? 0) === start.count
   if (asSigned && tailBytes === 0) return { fd, head, start, found: null }
 

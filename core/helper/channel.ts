@@ -30,8 +30,10 @@ type Pending = {
   readonly reject: (error: BsmError) => void
 }
 
-/** Requests in flight; the app asks for one dispatch at a time, so more means that something is wrong. */
+/** Requests in flight; the app asks few questions at a time, so more means that something is wrong. */
 const MAX_IN_FLIGHT = 64
+/** What the bound holds for. The rest comes one at a time, and a wipe must never fail for want of room. */
+const QUESTIONS: ReadonlySet<Kind> = new Set<Kind>(['query', 'status'])
 
 /** The NDJSON channel to one helper process (protocol §2): requests by id, each with a deadline, and events. */
 export class HelperChannel {
@@ -54,7 +56,7 @@ export class HelperChannel {
   request<K extends Kind>(body: RequestBody<K> & { kind: K }, deadlineMs: number): Promise<ResponseTo<K>> {
     return new Promise((resolve, reject) => {
       if (this.#closed !== null) return reject(this.#closed)
-      if (this.#pending.size >= MAX_IN_FLIGHT)
+      if (QUESTIONS.has(body.kind) && this.#pending.size >= MAX_IN_FLIGHT)
         return reject(new BsmError('BUSY', 'helper', 'The helper owes too many answers.'))
       const id = randomUUID()
       const timer = setTimeout(() => {

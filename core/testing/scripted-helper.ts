@@ -36,8 +36,12 @@ const event = (name: string, fields: object = {}): void =>
 function boot(): void {
   if (script.has('boot-silent')) return
   if (script.has('boot-crash')) process.exit(66)
-  if (script.has('boot-invalid')) {
-    const error = { code: 'BOOT_CONFIG_INVALID', message: 'The kernel is a bzImage.' }
+  if (script.has('boot-preflight-mute')) process.exit(64)
+  const noQemu = script.has('boot-preflight')
+  if (noQemu || script.has('boot-invalid')) {
+    const error = noQemu
+      ? { code: 'VM_LIFECYCLE_ERROR', message: 'QEMU cannot be run.', next_step: 'Install it.' }
+      : { code: 'BOOT_CONFIG_INVALID', message: 'The kernel is a bzImage.' }
     send({
       kind: 'boot_result',
       ok: false,
@@ -46,7 +50,7 @@ function boot(): void {
       ts: ts(),
       error,
     })
-    process.exitCode = 65
+    process.exitCode = noQemu ? 64 : 65
     return void process.stdin.destroy()
   }
   send({ kind: 'boot_result', ok: true, vmm_api_state: 'running', boot_path: 'fast_snapshot', ts: ts() })
