@@ -3,7 +3,7 @@ import { BsmError, EXIT, type ErrorCode } from '../protocol/index.ts'
 
 const MEANING: Record<number, readonly [code: ErrorCode, meaning: string]> = {
   [EXIT.ok]: ['VM_LIFECYCLE_ERROR', 'it stopped although nobody asked it to'],
-  [EXIT.preflightFailed]: ['BOOT_CONFIG_INVALID', 'this machine lacks something it needs'],
+  [EXIT.preflightFailed]: ['PREFLIGHT_FAILED', 'this machine lacks something it needs'],
   [EXIT.bootConfigInvalid]: ['BOOT_CONFIG_INVALID', 'the boot configuration is invalid'],
   [EXIT.vmLifecycle]: ['VM_LIFECYCLE_ERROR', 'the VM failed'],
   [EXIT.guestUnreachable]: ['GUEST_UNREACHABLE', 'the guest did not answer'],
@@ -26,21 +26,30 @@ export function exitError(
   })
 }
 
+/** What a helper said of a boot that failed; exit code 64 tells that it is the machine, whatever it called it. */
+export function bootError(said: BsmError, exitCode: number | null): BsmError {
+  if (exitCode !== EXIT.preflightFailed || said.code === 'PREFLIGHT_FAILED') return said
+  return new BsmError('PREFLIGHT_FAILED', said.layer, said.message, {
+    nextStep: said.nextStep ?? 'See `bsm doctor` for what is missing on this machine.',
+    ...(said.cause === undefined ? {} : { cause: said.cause }),
+  })
+}
+
 /** Bad CPU type in executable: an arm64-only helper on an Intel Mac. Node has no name for it. */
 const EBADARCH = -86
 
 /** Why a helper could not be started at all, as one sentence. */
 export function spawnError(thrown: Error, command: string): BsmError {
-  const errno = 'errno' in thrown ? thrown.errno : undefined
-  const [why, nextStep] =
-    errno === EBADARCH
-      ? ['it is built for Apple silicon and this is an Intel Mac', 'Use a Mac with Apple silicon.']
-      : errnoOf(thrown) === 'ENOENT'
-        ? ['it is not there', 'Build it: npm run build.']
-        : errnoOf(thrown) === 'EACCES'
-          ? ['it may not be executed', `Run chmod +x ${command}.`]
-          : [thrown.message, 'See `bsm doctor`.']
-  return new BsmError('VM_LIFECYCLE_ERROR', 'app', `The helper ${command} cannot be started: ${why}.`, {
+  const wrongMachine = 'errno' in thrown && thrown.errno === EBADARCH
+  const [why, nextStep] = wrongMachine
+    ? ['it is built for Apple silicon and this is an Intel Mac', 'Use a Mac with Apple silicon.']
+    : errnoOf(thrown) === 'ENOENT'
+      ? ['it is not there', 'Build it: npm run build.']
+      : errnoOf(thrown) === 'EACCES'
+        ? ['it may not be executed', `Run chmod +x ${command}.`]
+        : [thrown.message, 'See `bsm doctor`.']
+  const code = wrongMachine ? 'PREFLIGHT_FAILED' : 'VM_LIFECYCLE_ERROR'
+  return new BsmError(code, 'app', `The helper ${command} cannot be started: ${why}.`, {
     nextStep,
     cause: thrown,
   })
@@ -49,6 +58,7 @@ export function spawnError(thrown: Error, command: string): BsmError {
 /** Failures that the same configuration will meet again: trying once more only hides them. */
 export const isPermanent = (error: BsmError): boolean =>
   [
+    'PREFLIGHT_FAILED',
     'BOOT_CONFIG_INVALID',
     'IMAGE_MISMATCH',
     'RESET_VERIFICATION_DIVERGENCE',

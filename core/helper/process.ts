@@ -74,6 +74,11 @@ export class HelperProcess {
     return this.#child.pid
   }
 
+  /** Null while it runs, and when a signal ended it. */
+  get exitCode(): number | null {
+    return this.#child.exitCode
+  }
+
   /** Last lines of its stderr. */
   get log(): readonly string[] {
     return this.#log.lines

@@ -92,6 +92,22 @@ describe('a supervised helper', () => {
     expect(kinds()).toEqual(['starting', 'failed'])
   })
 
+  it('is not tried again on a machine that cannot run the VM, whatever the helper calls it', async () => {
+    const { supervisor, kinds } = supervise('boot-preflight')
+    await expect(supervisor.start([])).rejects.toMatchObject({
+      code: 'PREFLIGHT_FAILED',
+      message: 'QEMU cannot be run.',
+      nextStep: 'Install it.',
+    })
+    expect(kinds()).toEqual(['starting', 'failed'])
+  })
+
+  it('that ends with 64 without a word is not tried again either', async () => {
+    const { supervisor, kinds } = supervise('boot-preflight-mute')
+    await expect(supervisor.start([])).rejects.toMatchObject({ code: 'PREFLIGHT_FAILED' })
+    expect(kinds()).toEqual(['starting', 'failed'])
+  })
+
   it('is ended when it does not boot in time', async () => {
     const { supervisor, identity } = supervise('boot-silent', { bootMs: 500, restarts: 0 })
     const starting = supervisor.start([])

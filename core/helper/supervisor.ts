@@ -1,6 +1,6 @@
 import { BsmError, type BootResult, type HelperEvent, type HelperRequest } from '../protocol/index.ts'
 import type { RequestBody, ResponseTo } from './channel.ts'
-import { isPermanent } from './exit-reason.ts'
+import { bootError, isPermanent } from './exit-reason.ts'
 import type { HelperIdentityFile } from './leftover.ts'
 import { HelperProcess, type StopLadder } from './process.ts'
 import { RestartBudget, type RestartLimits } from './restart-budget.ts'
@@ -105,7 +105,7 @@ export class HelperSupervisor {
     await ending
     if (this.#ending !== ending) return
     this.#ending = null
-    if (this.#is('starting') || this.#is('ready')) this.#crashed(why)
+    if (this.#is('starting') || this.#is('ready')) this.#crashed(bootError(why, process.exitCode))
   }
 
   #is(kind: SupervisorState['kind']): boolean {

@@ -2,6 +2,8 @@ import { z } from 'zod'
 
 /** The closed set of error codes (§2). */
 export const ErrorCode = z.enum([
+  /** [ours] This machine cannot run the VM: what `preflight` rejects. */
+  'PREFLIGHT_FAILED',
   'BOOT_CONFIG_INVALID',
   'VM_LIFECYCLE_ERROR',
   'GUEST_UNREACHABLE',
@@ -63,6 +65,8 @@ export const EXIT = {
 /** The exit code with which a helper ends because of an error of this code (§1). */
 export function exitCodeFor(code: ErrorCode): number {
   switch (code) {
+    case 'PREFLIGHT_FAILED':
+      return EXIT.preflightFailed
     case 'BOOT_CONFIG_INVALID':
     case 'IMAGE_MISMATCH':
       return EXIT.bootConfigInvalid
