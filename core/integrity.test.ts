@@ -103,6 +103,27 @@ describe('a reset that the helper calls passed', () => {
   })
 })
 
+describe('a baseline that was told before the first reset', () => {
+  const GOLDEN_HASH = digest('b')
+
+  it('is what a verification compares with', () => {
+    expect(monitor.baselines).toBeNull()
+    monitor.learnBaseline(GOLDEN_HASH, 19)
+    expect(monitor.baselines?.open_fd_count_baseline).toBe(19)
+  })
+
+  it('binds the resets that follow', () => {
+    monitor.learnBaseline(GOLDEN_HASH, 20)
+    expect(monitor.judge(PASSED)).toMatchObject({ kind: 'diverged', sources: ['open_fd_count'] })
+  })
+
+  it('replaces nothing that a reset told', () => {
+    monitor.judge(PASSED)
+    monitor.learnBaseline(GOLDEN_HASH, 20)
+    expect(monitor.baselines?.open_fd_count_baseline).toBe(19)
+  })
+})
+
 describe('a reset that the helper calls failed', () => {
   it('has diverged when it says so, with the sources it names', () => {
     expect(monitor.judge(failing('RESET_VERIFICATION_DIVERGENCE', { failed: ['wipe'] }))).toEqual({

@@ -41,7 +41,14 @@ export class IntegrityMonitor {
     this.#lastFdBaseline = null
   }
 
-  /** What a `verify` compares with; null before the first reset of this helper. */
+  /** Before the first reset a helper's status tells its baseline; what a reset told is never replaced by it. */
+  learnBaseline(goldenHash: string, openFdCount: number): void {
+    if (this.#lastFdBaseline !== null) return
+    this.#lastFdBaseline = openFdCount
+    this.#fdBaselines.set(goldenHash, openFdCount)
+  }
+
+  /** What a `verify` compares with; null before the first reset and before {@link learnBaseline}. */
   get baselines(): Baselines | null {
     if (this.#rootfsDigest === null || this.#lastFdBaseline === null) return null
     return {

@@ -1,5 +1,6 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { HelperSupervisor } from './helper/index.ts'
-import { IntegrityMonitor } from './integrity.ts'
+import { IntegrityMonitor, type Baselines } from './integrity.ts'
 import {
   BsmError,
   type Backend,
@@ -102,6 +103,9 @@ export const SANDBOX_DEADLINES: SandboxDeadlines = {
   verifyMs: 30_000,
   quickMs: 10_000,
 }
+
+/** How often a baseline that is being measured is asked for. */
+const BASELINE_LOOK_MS = 200
 
 export class HelperSandbox {
   readonly backend: Backend = process.platform === 'darwin' ? 'vz' : 'qemu'
@@ -242,19 +246,10 @@ export class HelperSandbox {
 
   /**
    * Reads the three sources of the running VM against our baselines. Throws
-   * {@link SandboxResetDivergenceError} when one contradicts them.
+   * {@link SandboxResetDivergenceError} when one contradicts them. Waits for the baselines after a boot.
    */
   async verify(): Promise<VerifyResponse> {
-    const baselines = this.#monitor.baselines
-    if (baselines === null)
-      throw new SandboxNotAvailableError(
-        'BAD_REQUEST',
-        'app',
-        'There is no baseline before the first reset.',
-        {
-          nextStep: 'Run `bsm reset` first.',
-        },
-      )
+    const baselines = await this.#baselines()
     const response = await this.#available(() =>
       this.#supervisor.request<'verify'>({ kind: 'verify', ...baselines }, this.#deadlines.verifyMs),
     )
@@ -267,6 +262,20 @@ export class HelperSandbox {
         null,
       )
     return response
+  }
+
+  /** Before the first reset they are the helper's to tell, once its first standby is there: soon after a boot. */
+  async #baselines(): Promise<Baselines> {
+    const until = performance.now() + this.#deadlines.verifyMs
+    for (;;) {
+      const known = this.#monitor.baselines
+      if (known !== null) return known
+      const { golden } = await this.#available(() => this.status())
+      const count = golden?.open_fd_count_baseline
+      if (golden !== null && typeof count === 'number') this.#monitor.learnBaseline(golden.golden_hash, count)
+      else if ((golden !== null && count === undefined) || performance.now() > until) throw noBaseline()
+      else await sleep(BASELINE_LOOK_MS)
+    }
   }
 
   async query(kind: QueryKind): Promise<QueryResponse> {
@@ -297,6 +306,11 @@ export class HelperSandbox {
     })
   }
 }
+
+const noBaseline = (): SandboxNotAvailableError =>
+  new SandboxNotAvailableError('TIMEOUT', 'helper', 'The helper has not told its baselines yet.', {
+    nextStep: 'Run `bsm reset`, which measures them, then verify again.',
+  })
 
 const bootArgs = (config: BootConfig): string[] => [
   ...['--kernel', config.kernel],

@@ -271,7 +271,15 @@ export const HelperStatus = z.object({
     .nullable(),
   channels: z.array(ChannelStatus),
   last_reset: ResetReport.nullable(),
-  golden: z.object({ golden_hash: Digest, created_at: Timestamp, bytes: z.int().nonnegative() }).nullable(),
+  golden: z
+    .object({
+      golden_hash: Digest,
+      created_at: Timestamp,
+      bytes: z.int().nonnegative(),
+      /** [ours] Counted in its first standby; null before, absent from a helper that tells it with resets only. */
+      open_fd_count_baseline: z.int().nonnegative().nullable().optional(),
+    })
+    .nullable(),
   standby: StandbyStatus,
   exec: z.object({ command_id: Uuid, tool: z.string(), started_at: Timestamp }).nullable(),
 })

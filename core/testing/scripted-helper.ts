@@ -249,6 +249,16 @@ function lie(how: string, old: number, report: ResetReport): Partial<ResetReport
   }
 }
 
+let asked = 0
+/** The baseline is told from the fourth status on, as if the first standby took a moment. */
+function golden() {
+  asked += 1
+  const known = { golden_hash: GOLDEN, created_at: ts(), bytes: 1 }
+  if (script.has('baseline-untold')) return known
+  if (script.has('baseline-never')) return { ...known, open_fd_count_baseline: null }
+  return { ...known, open_fd_count_baseline: asked > 3 ? 7 : null }
+}
+
 const status = () => ({
   state: 'ready',
   backend: 'qemu',
@@ -266,7 +276,7 @@ const status = () => ({
   guest: null,
   channels: [],
   last_reset: null,
-  golden: null,
+  golden: golden(),
   standby: { state: 'ready', prepare_ms: 1, since: ts() },
   exec: null,
 })

@@ -261,7 +261,12 @@ export class Helper {
       golden:
         golden === undefined || golden.hash === null
           ? null
-          : { golden_hash: golden.hash, created_at: golden.createdAt, bytes: golden.bytes },
+          : {
+              golden_hash: golden.hash,
+              created_at: golden.createdAt,
+              bytes: golden.bytes,
+              open_fd_count_baseline: golden.baselines?.openFdCount ?? null,
+            },
       standby: this.#running?.standby.status() ?? {
         state: 'none',
         prepare_ms: null,
