@@ -15,7 +15,7 @@ export interface Peer {
 }
 
 export interface ConnectionHandler {
-  /** The peer of these credentials, or null. */
+  /** The peer of these credentials, or null; throws a {@link BsmError} for one that may not come in now. */
   authenticate(hello: HelloRequestFields): Peer | null
   helloResponse(requestId: string): object
   /** Answers one request; what it throws becomes an `error_response`. */
@@ -30,12 +30,45 @@ export interface ConnectionLimits {
   readonly eventBytes: number
   readonly answerBytes: number
   readonly inFlight: number
+  /** Silence inside a line after which a peer is dropped. */
+  readonly lineSilenceMs: number
 }
 
 export const CONNECTION_LIMITS: ConnectionLimits = {
   eventBytes: 4 * 1024 * 1024,
   answerBytes: 2 * LIMITS.ndjsonLineBytes,
   inFlight: 64,
+  lineSilenceMs: 30_000,
+}
+
+/** Bytes of unfinished lines that all connections may hold together. */
+const HELD_BYTES = 64 * 1024 * 1024
+
+/** Counts what connections hold of unfinished lines; when it is too much, who holds most must go. */
+export class HeldLines {
+  readonly #held = new Map<Connection, number>()
+
+  set(connection: Connection, bytes: number): void {
+    if (bytes === 0) this.#held.delete(connection)
+    else this.#held.set(connection, bytes)
+    while (this.#total > HELD_BYTES) this.#dropLargest()
+  }
+
+  get #total(): number {
+    let total = 0
+    for (const bytes of this.#held.values()) total += bytes
+    return total
+  }
+
+  #dropLargest(): void {
+    const [largest] = [...this.#held].reduce((most, each) => (each[1] > most[1] ? each : most))
+    this.#held.delete(largest)
+    largest.refuse(
+      new BsmError('BUSY', 'app', 'Too many bytes of unfinished lines are held.', {
+        nextStep: 'Send one large dispatch after the other.',
+      }),
+    )
+  }
 }
 
 const FINISH_MS = 500
@@ -48,14 +81,22 @@ export class Connection {
   readonly #gone = new AbortController()
   readonly #helloTimer: NodeJS.Timeout
   readonly #lines = new LineSplitter()
+  readonly #heldLines: HeldLines
+  #lineTimer: NodeJS.Timeout | undefined
   #helloBytes: Buffer = Buffer.alloc(0)
   #peer: Peer | null = null
   #inFlight = 0
   /** Set by a `subscribe` request. */
   subscribed = false
 
-  constructor(socket: Socket, handler: ConnectionHandler, limits: ConnectionLimits = CONNECTION_LIMITS) {
+  constructor(
+    socket: Socket,
+    handler: ConnectionHandler,
+    limits: ConnectionLimits = CONNECTION_LIMITS,
+    heldLines = new HeldLines(),
+  ) {
     this.#socket = socket
+    this.#heldLines = heldLines
     this.#handler = handler
     this.#limits = limits
     this.#helloTimer = setTimeout(
@@ -66,6 +107,8 @@ export class Connection {
     socket.on('error', () => undefined)
     socket.on('close', () => {
       clearTimeout(this.#helloTimer)
+      clearTimeout(this.#lineTimer)
+      heldLines.set(this, 0)
       this.#gone.abort()
       handler.onClosed(this)
     })
@@ -117,6 +160,12 @@ export class Connection {
       })
   }
 
+  /** Says why and hangs up, also on a peer that does not read it. */
+  refuse(error: BsmError): void {
+    this.#refuse(null, error)
+    setTimeout(() => this.#socket.destroy(), FINISH_MS).unref()
+  }
+
   /** Says why and hangs up. */
   #refuse(requestId: string | null, error: BsmError): void {
     clearTimeout(this.#helloTimer)
@@ -125,6 +174,7 @@ export class Connection {
   }
 
   #read(chunk: Buffer): void {
+    if (this.#socket.writableEnded) return
     const rest = this.#peer === null ? this.#readHello(chunk) : chunk
     if (rest === null || this.#peer === null) return
     for (const line of this.#lines.push(rest)) {
@@ -132,6 +182,15 @@ export class Connection {
       if (line.kind === 'line') this.#request(line.text, this.#peer)
       else this.#error(null, tooLong().toWire())
     }
+    this.#watchLine()
+  }
+
+  /** An unfinished line is held only while bytes of it come, and while there is room for it. */
+  #watchLine(): void {
+    clearTimeout(this.#lineTimer)
+    const { held } = this.#lines
+    if (held > 0) this.#lineTimer = setTimeout(() => this.refuse(fellSilent()), this.#limits.lineSilenceMs)
+    this.#heldLines.set(this, held)
   }
 
   /** Collects the first line, never more than its limit; returns what came after it. */
@@ -158,7 +217,12 @@ export class Connection {
         unauthorized('The first line must be a hello with a token.'),
       )
     const { request_id, token, client } = parsed.data
-    const peer = this.#handler.authenticate({ token, client })
+    let peer: Peer | null
+    try {
+      peer = this.#handler.authenticate({ token, client })
+    } catch (error) {
+      return this.#refuse(request_id, BsmError.from(error, 'app'))
+    }
     if (peer === null)
       return this.#refuse(request_id, unauthorized('The token is not the one of this client.'))
     clearTimeout(this.#helloTimer)
@@ -203,6 +267,11 @@ const unauthorized = (message: string): BsmError =>
 export const badRequest = (message: string): BsmError =>
   new BsmError('BAD_REQUEST', 'agent', message, {
     nextStep: 'See wire-protocol §5 for the requests there are.',
+  })
+
+const fellSilent = (): BsmError =>
+  new BsmError('TIMEOUT', 'agent', 'The rest of a line did not come.', {
+    nextStep: 'End every request with a newline.',
   })
 
 const tooLong = (): BsmError =>

@@ -5,8 +5,15 @@ import { hashToken, type ClientStore } from '../clients.ts'
 import { fileError, removeFile, replaceFile } from '../files.ts'
 import type { Logger } from '../log.ts'
 import type { Paths } from '../paths.ts'
-import { LIMITS, type AppSnapshot, type ExecOutputEvent } from '../protocol/index.ts'
-import { Connection, type ConnectionHandler, type HelloRequestFields, type Peer } from './connection.ts'
+import { BsmError, LIMITS, type AppSnapshot, type ExecOutputEvent } from '../protocol/index.ts'
+import {
+  Connection,
+  CONNECTION_LIMITS,
+  HeldLines,
+  type ConnectionHandler,
+  type HelloRequestFields,
+  type Peer,
+} from './connection.ts'
 import { listenOn } from './listen.ts'
 import { answer, visibleTo } from './requests.ts'
 
@@ -18,14 +25,18 @@ export interface LocalSocketsParts {
 
 /** The one name on `control.sock`: a person at this machine. */
 const PERSON = 'cli'
-/** Connections that said hello, on both sockets together. */
+/** Connections of one socket. */
 const MAX_CONNECTIONS = 256
+/** Connections of one client; a person runs many commands at once. */
+const MAX_PER_CLIENT = 8
+const MAX_PER_PERSON = 64
 
 /** `agent.sock` and `control.sock` (protocol §5): one protocol, two doors, the second for a person alone. */
 export class LocalSockets {
   readonly #app: App
   readonly #parts: LocalSocketsParts
   readonly #connections = new Set<Connection>()
+  readonly #heldLines = new HeldLines()
   readonly #servers: Server[] = []
   #controlTokenHash: Buffer = randomBytes(32)
   #unsubscribe: (() => void)[] = []
@@ -70,27 +81,50 @@ export class LocalSockets {
   }
 
   async #serve(path: string, authenticate: ConnectionHandler['authenticate']): Promise<void> {
-    const server = createServer((socket) => this.#accept(socket, authenticate))
+    // Each door counts for itself: whoever crowds one shuts nobody out at the other.
+    const waiting = new Set<Connection>()
+    const server = createServer((socket) => this.#accept(socket, authenticate, waiting))
     server.maxConnections = MAX_CONNECTIONS
     await listenOn(server, path)
     server.on('error', (error) => this.#parts.logger.error(fileError(error, `serve ${path}`).message))
     this.#servers.push(server)
   }
 
-  #accept(socket: Socket, authenticate: ConnectionHandler['authenticate']): void {
-    const waiting = [...this.#connections].filter(({ peer }) => peer === null).length
-    if (waiting >= LIMITS.connectionsBeforeHello) return void socket.destroy()
-    const connection = new Connection(socket, {
-      authenticate,
+  #accept(socket: Socket, authenticate: ConnectionHandler['authenticate'], waiting: Set<Connection>): void {
+    if (waiting.size >= LIMITS.connectionsBeforeHello) return void socket.destroy()
+    const handler: ConnectionHandler = {
+      authenticate: (hello) => {
+        const peer = authenticate(hello)
+        if (peer === null) return null
+        this.#refuseCrowd(peer)
+        waiting.delete(connection)
+        return peer
+      },
       helloResponse: (request_id) => this.#helloResponse(request_id),
       handle: async (message, from, peer) => {
         const response = await answer(this.#app, message, from, peer)
         if (from.subscribed) this.#startWatching()
         return response
       },
-      onClosed: (closed) => this.#closed(closed),
-    })
+      onClosed: (closed) => {
+        waiting.delete(closed)
+        this.#closed(closed)
+      },
+    }
+    const connection = new Connection(socket, handler, CONNECTION_LIMITS, this.#heldLines)
     this.#connections.add(connection)
+    waiting.add(connection)
+  }
+
+  #refuseCrowd({ client, person }: Peer): void {
+    const atMost = person ? MAX_PER_PERSON : MAX_PER_CLIENT
+    const theirs = [...this.#connections].filter(
+      ({ peer }) => peer?.client === client && peer.person === person,
+    )
+    if (theirs.length >= atMost)
+      throw new BsmError('BUSY', 'app', `${client} has ${atMost} connections already.`, {
+        nextStep: 'Close one, or send several requests over one.',
+      })
   }
 
   #helloResponse(request_id: string): object {

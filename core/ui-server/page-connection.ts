@@ -18,6 +18,8 @@ const SNAPSHOT_BYTES = 1024 * 1024
 /** Unsent bytes at which a page that does not read is dropped. */
 const DROP_BYTES = 16 * 1024 * 1024
 const RETRY_MS = 100
+/** A page that was refused and does not hang up is hung up on after this long. */
+const REFUSED_MS = 500
 const MAX_IN_FLIGHT = 16
 /** Our own close code for a credential that is unknown, used or too old. */
 export const UNAUTHORIZED_CLOSE = 4401
@@ -31,14 +33,16 @@ export class PageConnection {
   readonly #credentials: UiCredentials
   readonly #gone = new AbortController()
   readonly #authTimer: NodeJS.Timeout
+  readonly #onSignedIn: () => void
   #authenticated = false
   #alive = true
   #inFlight = 0
   #unsent: NodeJS.Timeout | undefined
   #release: (() => void)[] = []
 
-  constructor(socket: WebSocket, app: App, credentials: UiCredentials) {
+  constructor(socket: WebSocket, app: App, credentials: UiCredentials, onSignedIn: () => void) {
     this.#socket = socket
+    this.#onSignedIn = onSignedIn
     this.#app = app
     this.#credentials = credentials
     this.#authTimer = setTimeout(() => this.#refuse(), LIMITS.helloWithinMs)
@@ -80,6 +84,7 @@ export class PageConnection {
     if (request?.action !== 'auth' || !this.#accepts(request)) return this.#refuse()
     clearTimeout(this.#authTimer)
     this.#authenticated = true
+    this.#onSignedIn()
     this.#send({ type: 'session', session: request.session ?? this.#credentials.mintSession() })
     this.#send({ type: 'snapshot', snapshot: this.#app.snapshot() })
     this.#release = [
@@ -98,6 +103,7 @@ export class PageConnection {
   #refuse(): void {
     clearTimeout(this.#authTimer)
     this.#socket.close(UNAUTHORIZED_CLOSE)
+    setTimeout(() => this.#socket.terminate(), REFUSED_MS).unref()
   }
 
   #closed(): void {

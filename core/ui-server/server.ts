@@ -5,7 +5,7 @@ import { WebSocketServer } from 'ws'
 import type { App } from '../app.ts'
 import { systemClock, type Clock } from '../clock.ts'
 import { errnoOf, fileError } from '../files.ts'
-import { BsmError, LIMITS } from '../protocol/index.ts'
+import { BsmError } from '../protocol/index.ts'
 import { isOurHost, isOurOrigin, securityHeaders } from './headers.ts'
 import { PageConnection } from './page-connection.ts'
 import { readStatic } from './static.ts'
@@ -31,6 +31,8 @@ const SOCKET_PATH = '/ws'
 /** Bytes of one message from a page; the largest is a tool's parameters. */
 const MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 const MAX_PAGES = 64
+/** Connections that did not sign in. Any local user can make them, so the oldest gives way to the newest. */
+const MAX_STRANGERS = 256
 const PING_MS = 30_000
 const CLOSE_MS = 500
 
@@ -46,7 +48,13 @@ class Server implements UiServer {
   readonly #app: App
   readonly #directory: string
   readonly #credentials: UiCredentials
-  readonly #http = createServer({ requestTimeout: 10_000, headersTimeout: 5_000, maxHeaderSize: 16 * 1024 })
+  readonly #http = createServer({
+    requestTimeout: 5_000,
+    headersTimeout: 3_000,
+    keepAliveTimeout: 5_000,
+    connectionsCheckingInterval: 1_000,
+    maxHeaderSize: 16 * 1024,
+  })
   readonly #sockets = new WebSocketServer({
     noServer: true,
     clientTracking: false,
@@ -54,6 +62,8 @@ class Server implements UiServer {
     perMessageDeflate: false,
   })
   readonly #pages = new Set<PageConnection>()
+  /** Oldest first. */
+  readonly #strangers = new Set<Duplex>()
   #ping: NodeJS.Timeout | undefined
   #port = 0
 
@@ -61,7 +71,7 @@ class Server implements UiServer {
     this.#app = app
     this.#directory = directory
     this.#credentials = new UiCredentials(clock)
-    this.#http.maxConnections = 4 * MAX_PAGES
+    this.#http.on('connection', (socket) => this.#arrived(socket))
     this.#http.on('request', (request, response) => void this.#serve(request, response))
     this.#http.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head))
     this.#http.on('clientError', (_error, socket) => socket.destroy())
@@ -100,6 +110,16 @@ class Server implements UiServer {
     clearTimeout(late)
   }
 
+  #arrived(socket: Duplex): void {
+    this.#strangers.add(socket)
+    socket.once('close', () => this.#strangers.delete(socket))
+    for (const oldest of this.#strangers) {
+      if (this.#strangers.size <= MAX_STRANGERS) break
+      this.#strangers.delete(oldest)
+      oldest.destroy()
+    }
+  }
+
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     for (const [name, value] of Object.entries(securityHeaders(this.#port))) response.setHeader(name, value)
     const refuse = (status: number, sentence: string): void => {
@@ -132,14 +152,14 @@ class Server implements UiServer {
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     socket.on('error', () => undefined)
     const { host, origin } = request.headers
-    const waiting = [...this.#pages].filter(({ authenticated }) => !authenticated).length
+    const signedIn = [...this.#pages].filter(({ authenticated }) => authenticated).length
     const status = !isOurHost(host, this.#port)
       ? '421 Misdirected Request'
       : !isOurOrigin(origin, this.#port)
         ? '403 Forbidden'
         : request.method !== 'GET' || request.url !== SOCKET_PATH
           ? '404 Not Found'
-          : waiting >= LIMITS.connectionsBeforeHello || this.#pages.size >= MAX_PAGES
+          : signedIn >= MAX_PAGES
             ? '503 Service Unavailable'
             : null
     if (status !== null) {
@@ -147,7 +167,9 @@ class Server implements UiServer {
       return
     }
     this.#sockets.handleUpgrade(request, socket, head, (webSocket) => {
-      const page = new PageConnection(webSocket, this.#app, this.#credentials)
+      const page = new PageConnection(webSocket, this.#app, this.#credentials, () =>
+        this.#strangers.delete(socket),
+      )
       this.#pages.add(page)
       this.#ping ??= setInterval(() => this.#pages.forEach((each) => each.ping()), PING_MS)
       webSocket.on('close', () => this.#left(page))
