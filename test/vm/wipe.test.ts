@@ -35,7 +35,7 @@ describe('a reset that did nothing', () => {
       disk,
       epochs,
       niceness: 0,
-      ahead: true,
+      waitedSince: () => null,
       warmup: true,
       started: (vm) => alive.push(vm),
       phase: ignore,

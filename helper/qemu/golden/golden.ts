@@ -16,6 +16,7 @@ export class Golden {
   readonly deviceState: Memory
   readonly createdAt: string
   readonly #stub: Memory
+  #spare: QemuProcess | null
   /** Resolves once the RAM is hashed. */
   readonly manifest: Promise<GoldenManifest>
   /** Nothing made from it may run before this resolves; it rejects with `SNAPSHOT_CORRUPT`. */
@@ -37,6 +38,8 @@ export class Golden {
     manifest: Promise<GoldenManifest>
     /** Made by this helper, and hashed only to be named; else its bytes come from disk. */
     isFresh: boolean
+    /** A restored QEMU that was started meanwhile, for the first who asks. */
+    spare: QemuProcess | null
   }) {
     this.config = parts.config
     this.nonce = parts.nonce
@@ -45,6 +48,7 @@ export class Golden {
     this.createdAt = parts.createdAt
     this.#qemuVersion = parts.qemuVersion
     this.#stub = parts.stub
+    this.#spare = parts.spare
     this.manifest = parts.manifest.then((manifest) => {
       this.#known = { manifest, hash: goldenHash(manifest) }
       return manifest
@@ -76,23 +80,39 @@ export class Golden {
 
   /** A new QEMU that waits for {@link load}. */
   async startRestored(disk: Disk, niceness: number): Promise<QemuProcess> {
-    const deviceState = this.deviceState.reopen()
-    try {
-      return await QemuProcess.start(
-        this.config,
-        { kind: 'restored' },
-        { ram: this.ram.fd, rootfs: disk.fd, kernel: this.#stub.fd, last: deviceState },
-        niceness,
-      )
-    } finally {
-      closeSync(deviceState)
-    }
+    const spare = this.#spare
+    this.#spare = null
+    if (spare?.exit === null) return spare
+    return await startRestored(this.config, { ...this, stub: this.#stub }, disk, niceness)
   }
 
   close(): void {
+    void this.#spare?.kill().catch(() => undefined)
     this.ram.close()
     this.deviceState.close()
     this.#stub.close()
+  }
+}
+
+type RestoredMemories = { ram: Memory; deviceState: Memory; stub: Memory }
+
+/** Starts a QEMU that waits for device state; also before there is any, for it reads nothing yet. */
+export async function startRestored(
+  config: MachineConfig,
+  { ram, deviceState, stub }: RestoredMemories,
+  disk: Disk,
+  niceness: number,
+): Promise<QemuProcess> {
+  const last = deviceState.reopen()
+  try {
+    return await QemuProcess.start(
+      config,
+      { kind: 'restored' },
+      { ram: ram.fd, rootfs: disk.fd, kernel: stub.fd, last },
+      niceness,
+    )
+  } finally {
+    closeSync(last)
   }
 }
 

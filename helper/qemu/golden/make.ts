@@ -13,7 +13,7 @@ import { GuestVm } from '../vm/guest-vm.ts'
 import { makeMemories, type Memory, sealMemories } from '../vm/launcher.ts'
 import { MACHINE_TYPE, type MachineConfig } from '../vm/qemu-args.ts'
 import { describeExit, QemuProcess } from '../vm/qemu-process.ts'
-import { Golden, saveDeviceState, STUB_BYTES, writeKernelStub } from './golden.ts'
+import { Golden, saveDeviceState, startRestored, STUB_BYTES, writeKernelStub } from './golden.ts'
 import type { GoldenManifest, GoldenParts } from './manifest.ts'
 
 /** Emulated ARM64 on a busy machine boots in seconds; a minute means that it will not. */
@@ -89,6 +89,7 @@ async function bootAndSave(
   input.signal.addEventListener('abort', abort)
   if (input.signal.aborted) abort()
   let consoleTail = ''
+  let spare: Promise<QemuProcess> | null = null
   const vm = new GuestVm(qemu, {
     channel: () => undefined,
     console: (line) => {
@@ -108,6 +109,11 @@ async function bootAndSave(
     phase('image')
     await vm.run()
     await whileAlive(vm, consoleTailOf, guestReady)
+    // The first VM's process starts while this one says Hello and is saved. Its view of the RAM is
+    // private and untouched: it shows what the golden one left, once device state is loaded into it.
+    writeKernelStub(memories.stub)
+    spare = startRestored(config, memories, disk, 0)
+    spare.catch(() => undefined)
     const hello = await greet(vm)
     if (input.image !== null) checkHello(hello, input.image)
     phase('kernel')
@@ -115,7 +121,6 @@ async function bootAndSave(
     await vm.pause()
     await saveDeviceState(qemu.qmp, memories.deviceState)
     await vm.kill()
-    writeKernelStub(memories.stub)
     const { digest } = await sealMemories(memories.ram, [memories.deviceState, memories.stub])
     phase('save')
     const createdAt = new Date().toISOString()
@@ -139,8 +144,12 @@ async function bootAndSave(
       qemuVersion,
       manifest,
       isFresh: true,
+      spare: await spare,
     })
     return { golden, measured }
+  } catch (error) {
+    if (spare !== null) await spare.then(async (unused) => await unused.kill()).catch(() => undefined)
+    throw error
   } finally {
     input.signal.removeEventListener('abort', abort)
     if (qemu.exit === null) await qemu.kill()

@@ -103,6 +103,7 @@ export class GoldenStore {
         ...memories,
         manifest: verified,
         isFresh: false,
+        spare: null,
       })
       golden.baselines = this.#readBaselines(directory, goldenHash(manifest))
       return golden

@@ -102,6 +102,11 @@ export class Channel {
     this.send({ type: 'Ping', nonce })
   }
 
+  /** The VM is paused: what is still unanswered would measure the pause. */
+  forgetPings(): void {
+    this.#pings.clear()
+  }
+
   /** Ends the connection, not the port: a later {@link open} gets a new one. */
   close(): void {
     if (this.isOpen) this.#socket.write(encodeClose(this.#connId))

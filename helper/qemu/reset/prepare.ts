@@ -25,7 +25,7 @@ export type PreparedVm = {
   firstAck: ResumeAck
   /** Measured at the end of the preparation, and again at the swap; null without a warm-up. */
   openFdCount: number | null
-  beat: HeartbeatAck
+  beat: HeartbeatAck | null
   phases: ResetPhase[]
   /** Monotonic milliseconds. */
   readyAt: number
@@ -36,7 +36,8 @@ export type PrepareInput = {
   disk: Disk
   epochs: Epochs
   niceness: number
-  ahead: boolean
+  /** Since when someone waits for this VM, monotonic milliseconds; null while it is made ahead of anyone. */
+  waitedSince: () => number | null
   /**
    * Run what a dispatch and a swap run, once. Only the first VM of a helper goes without: its boot is
    * waited for longer than its first dispatch.
@@ -55,11 +56,18 @@ export async function prepareVm(input: PrepareInput): Promise<PreparedVm> {
   const phases: ResetPhase[] = []
   let mark = now()
   const ended = (name: ResetPhaseName) => {
-    const phase = { name, ms: now() - mark, ahead: input.ahead }
+    const end = now()
+    const waited = input.waitedSince()
+    const ahead = waited === null || waited >= end
+    // Of the phase in which someone began to wait, what they waited for.
+    const phase = { name, ms: end - (ahead ? mark : Math.max(mark, waited)), ahead }
     phases.push(phase)
     input.phase(phase)
-    mark = now()
+    mark = end
   }
+  // On its way to the disk while the VM starts; awaited before it is used.
+  const nextKey = input.epochs.next()
+  nextKey.catch(() => undefined)
   const qemu = await golden.startRestored(disk, input.niceness)
   const vm = new GuestVm(qemu, { channel: ignore, console: ignore, exited: ignore })
   input.started(vm)
@@ -72,13 +80,13 @@ export async function prepareVm(input: PrepareInput): Promise<PreparedVm> {
     await vm.dial(PORT_LIST, STEP_DEADLINE_MS)
     const hello = await vm.hello(STEP_DEADLINE_MS)
     ended('reconnect')
-    const key = await input.epochs.next()
+    const key = await nextKey
     const firstAck = await vm.resume(key, STEP_DEADLINE_MS)
     ended('resume')
     const openFdCount = input.warmup ? await rehearse(vm, key) : null
     ended('warmup')
-    const beat = await vm.control.heartbeat(STEP_DEADLINE_MS)
-    vm.ping()
+    const beat = input.warmup ? await vm.control.heartbeat(STEP_DEADLINE_MS) : null
+    if (input.warmup) vm.ping()
     ended('verify')
     return { vm, key, hello, firstAck, openFdCount, beat, phases, readyAt: now() }
   } catch (error) {

@@ -15,12 +15,12 @@ const WATCH_EVERY_MS = 5_000
 
 type State =
   | { kind: 'none' }
-  | { kind: 'preparing'; result: Promise<PreparedVm>; vm: GuestVm | null; hurried: boolean }
+  | { kind: 'preparing'; result: Promise<PreparedVm>; vm: GuestVm | null; waitedSince: number | null }
   | { kind: 'ready'; prepared: PreparedVm }
   | { kind: 'failed'; error: BsmError }
 
 export type StandbyKeeperInput = {
-  prepare: (input: Pick<PrepareInput, 'niceness' | 'ahead' | 'started'>) => Promise<PreparedVm>
+  prepare: (input: Pick<PrepareInput, 'niceness' | 'waitedSince' | 'started'>) => Promise<PreparedVm>
   changed: (status: StandbyStatus) => void
 }
 
@@ -55,7 +55,7 @@ export class StandbyKeeper {
   /** Begins to prepare one, unless there is one or one is on its way. */
   prepareSoon(): void {
     if (this.#closed || this.#state.kind === 'preparing' || this.#state.kind === 'ready') return
-    this.#begin(isRoot() ? STANDBY_NICENESS : 0, true)
+    this.#begin(isRoot() ? STANDBY_NICENESS : 0, null)
   }
 
   /** A prepared VM, the one at hand or the next; it is the caller's from now on, and running again or not. */
@@ -66,7 +66,7 @@ export class StandbyKeeper {
       this.#become({ kind: 'none' })
       return prepared
     }
-    if (this.#state.kind !== 'preparing') this.#begin(0, false)
+    if (this.#state.kind !== 'preparing') this.#begin(0, now())
     return await this.#hurried()
   }
 
@@ -95,33 +95,33 @@ export class StandbyKeeper {
   async #hurried(): Promise<PreparedVm> {
     const state = this.#state
     if (state.kind !== 'preparing') throw new TypeError('nothing is being prepared')
-    state.hurried = true
+    state.waitedSince ??= now()
     state.vm?.qemu.unnice()
     const prepared = await state.result
     if (this.#state.kind === 'ready' && this.#state.prepared === prepared) this.#become({ kind: 'none' })
     return prepared
   }
 
-  #begin(niceness: number, ahead: boolean): void {
+  #begin(niceness: number, waitedSince: number | null): void {
     if (this.#retry !== null) clearTimeout(this.#retry)
     this.#retry = null
     const started = now()
     const result = this.#input.prepare({
       niceness,
-      ahead,
+      waitedSince: () => state.waitedSince,
       started: (vm) => {
         if (this.#state !== state || this.#closed) void vm.kill().catch(() => undefined)
         state.vm = vm
-        if (state.hurried) vm.qemu.unnice()
+        if (state.waitedSince !== null) vm.qemu.unnice()
       },
     })
     const state: Extract<State, { kind: 'preparing' }> = {
       kind: 'preparing',
       vm: null,
-      hurried: !ahead,
+      waitedSince,
       // Paused and back to normal priority before anyone may have it.
       result: result.then(async (prepared) => {
-        if (!state.hurried) await prepared.vm.pause()
+        if (state.waitedSince === null) await prepared.vm.pause()
         prepared.vm.qemu.unnice()
         return prepared
       }),

@@ -46,29 +46,36 @@ export type Failed = ResetReport['failed'][number]
 export async function swap(input: SwapInput): Promise<Swapped> {
   const { old, prepared, golden, disk } = input
   const { vm } = prepared
-  const phases = prepared.phases.filter(({ name }) => name !== 'resume' && name !== 'verify')
-  const ended = (name: ResetPhaseName, since: number) => {
-    const phase = { name, ms: now() - since, ahead: false }
+  // The phases that were waited for follow one another and add up to the whole; what runs beside another
+  // counts only for what it outlasts it.
+  const phases = prepared.phases.filter(
+    ({ name, ahead }) => !ahead || (name !== 'resume' && name !== 'verify'),
+  )
+  const started = now()
+  let mark = started
+  const ended = (name: ResetPhaseName) => {
+    const before = phases.findIndex((phase) => phase.name === name)
+    const [earlier] = before === -1 ? [] : phases.splice(before, 1)
+    const phase = { name, ms: now() - mark + (earlier?.ms ?? 0), ahead: false }
+    mark = now()
     phases.push(phase)
     input.phase(phase)
   }
 
-  const started = now()
   const diskReading = listen(readDisk(disk))
   const discarding = old === null ? null : listen(old.kill())
-  void discarding?.then(() => ended('discard', started))
   const resumeReading = await listen(resumeAgain(prepared))
-  ended('resume', started)
-
-  const verifying = now()
+  ended('resume')
   // The 5 s run from the swap's beginning: a VM that is gone is not waited for twice.
-  const left = Math.max(LEAST_MS, LIMITS.sourceSilenceMs - (verifying - started))
-  const [fsHash, openFdCount, vmmApiState, oldExit] = await Promise.all([
+  const left = Math.max(LEAST_MS, LIMITS.sourceSilenceMs - (now() - started))
+  const [fsHash, openFdCount, vmmApiState] = await Promise.all([
     diskReading,
     listen(vm.queries.openFdCount(left)),
     listen(vm.apiState(left)),
-    discarding,
   ])
+  ended('verify')
+  const oldExit = await discarding
+  if (old !== null) ended('discard')
   const { baselines } = golden
   const { details, disagree, silent } = judge(
     { fsHash, openFdCount, vmmApiState },
@@ -87,7 +94,6 @@ export async function swap(input: SwapInput): Promise<Swapped> {
     'value' in resumeReading &&
     resumeReading.value.epoch === prepared.key.epoch
   const wipeSilent = 'silent' in resumeReading && !(resumeReading.silent instanceof GuestRefusal)
-  ended('verify', verifying)
 
   const disagreeing: Failed[] = [...(wipeHolds || wipeSilent ? [] : (['wipe'] as const)), ...disagree]
   const silentOnes: Failed[] = [...(wipeSilent ? (['wipe'] as const) : []), ...silent]

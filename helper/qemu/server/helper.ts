@@ -111,7 +111,7 @@ export class Helper {
         prepare: async (golden, disk) =>
           await this.#prepare(golden, disk, {
             niceness: 0,
-            ahead: false,
+            waitedSince: () => 0,
             warmup: false,
             started: (vm) => this.#hasStarted(vm),
           }),
@@ -542,7 +542,7 @@ export class Helper {
   async #prepare(
     golden: Golden,
     disk: Disk,
-    input: Pick<PrepareInput, 'niceness' | 'ahead' | 'warmup' | 'started'>,
+    input: Pick<PrepareInput, 'niceness' | 'waitedSince' | 'warmup' | 'started'>,
   ): Promise<PreparedVm> {
     return await prepareVm({
       golden,
@@ -567,7 +567,7 @@ export class Helper {
 
   /** The first standby restored from a golden snapshot sets what every later one is compared with (§4). */
   #measureBaselines(golden: Golden, prepared: PreparedVm): void {
-    if (prepared.openFdCount === null) return
+    if (prepared.openFdCount === null || prepared.beat === null) return
     if (golden.baselines !== null) return
     golden.baselines = { openFdCount: prepared.openFdCount, overlayBytes: prepared.beat.overlay_bytes }
     // One that lies on disk without them was kept in haste; a new one is about to be kept with them.

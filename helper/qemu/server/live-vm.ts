@@ -4,6 +4,9 @@ import { type GuestVm, stateOf } from '../vm/guest-vm.ts'
 import { describeExit } from '../vm/qemu-process.ts'
 import type { Emit } from './events.ts'
 
+/** Of a VM that was not exercised: soon, but behind a dispatch that may already wait. */
+const FIRST_BEAT_MS = 1_000
+
 /** The VM that dispatches run in: its heartbeat, and what the helper knows of it without asking. */
 export class LiveVm {
   readonly vm: GuestVm
@@ -27,7 +30,7 @@ export class LiveVm {
     this.#lost = lost
     this.#state = 'running'
     this.#clockStepMs = prepared.firstAck.clock_step_ms
-    this.#guest = this.#guestFacts(prepared.beat)
+    this.#guest = prepared.beat === null ? null : this.#guestFacts(prepared.beat)
     this.vm.listen({
       channel: (channel) => emit({ event: 'channel_changed', channel }),
       console: (message) => emit({ event: 'log', source: 'console', level: 'info', message }),
@@ -46,6 +49,8 @@ export class LiveVm {
     })
     this.#timer = setInterval(() => void this.#beat(), LIMITS.heartbeatEveryMs)
     this.#timer.unref()
+    if (prepared.beat === null) setTimeout(() => void this.#beat(), FIRST_BEAT_MS).unref()
+    this.vm.ping()
     // QEMU may have ended between the preparation and this.
     if (this.vm.exit !== null) this.#become('error')
   }
@@ -73,6 +78,7 @@ export class LiveVm {
   }
 
   async #beat(): Promise<void> {
+    if (this.#retired) return
     this.vm.ping()
     try {
       const beat = await this.vm.control.heartbeat(LIMITS.heartbeatEveryMs - 100)

@@ -121,6 +121,7 @@ export class GuestVm {
 
   async pause(): Promise<void> {
     await this.qemu.qmp.execute('stop')
+    for (const channel of this.#channels.values()) channel.forgetPings()
   }
 
   async run(): Promise<void> {
