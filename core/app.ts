@@ -169,6 +169,14 @@ export class App {
       undo.push(() => audit.close())
       if (audit.finding !== null) logger.warn(audit.finding)
       audit.append('app_started', { version: this.#options.version, pid: process.pid })
+      for (const { command_id, client, tool } of audit.unfinished) {
+        audit.append('dispatch_interrupted', {
+          command_id: String(command_id),
+          client: String(client),
+          tool: String(tool),
+        })
+        logger.warn(`The dispatch ${String(command_id)} was cut off when the app before this one ended.`)
+      }
       const evidence = new EvidenceStore(paths.evidenceDir)
       await evidence.load()
       this.#degraded = await this.#loadDegraded(audit, logger)

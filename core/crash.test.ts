@@ -16,6 +16,9 @@ it('an app that was killed leaves a helper, sockets and a lock, all of which the
   const first = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
   onCleanup(() => void first.kill('SIGKILL'))
   await new Promise((resolve) => first.stdout.once('data', resolve))
+  await expect
+    .poll(() => readFileSync(paths.auditLog, 'utf8'), { timeout: 10_000 })
+    .toContain('"kind":"dispatch_started"')
   const helper = ProcessIdentity.parse(JSON.parse(readFileSync(paths.helperIdentity, 'utf8')))
   const ended = new Promise((resolve) => first.once('exit', resolve))
   first.kill('SIGKILL')
@@ -32,5 +35,10 @@ it('an app that was killed leaves a helper, sockets and a lock, all of which the
   const call = { command_id: randomUUID(), tool: 'echo', params: { text: 'alive' }, deadline_ms: 5_000 }
   expect((await second.exec('tester', call)).stdout).toBe('alive')
   expect(await second.verifyAudit()).toMatchObject({ ok: true })
-  expect(readFileSync(paths.auditLog, 'utf8')).toContain('leftover_ended')
+  const audited = readFileSync(paths.auditLog, 'utf8')
+  expect(audited).toContain('leftover_ended')
+  expect(audited.match(/"kind":"dispatch_interrupted"/g), 'what the first one was running').toHaveLength(1)
+  await second.stop()
+  await scriptedApp({ paths }).start()
+  expect(readFileSync(paths.auditLog, 'utf8').match(/"kind":"dispatch_interrupted"/g)).toHaveLength(1)
 })

@@ -47,6 +47,34 @@ describe('an audit log that nobody touched', () => {
   })
 })
 
+describe('dispatches that a killed app began', () => {
+  const append = (
+    ...entries: [kind: 'dispatch_started' | 'dispatch' | 'dispatch_interrupted', id: string][]
+  ) => {
+    const log = AuditLog.open(options)
+    for (const [kind, command_id] of entries) log.append(kind, { command_id })
+    log.close()
+  }
+  const unfinished = (): unknown[] => {
+    const log = AuditLog.open(options)
+    log.close()
+    return log.unfinished.map(({ command_id }) => command_id)
+  }
+
+  it('are found at the next opening, until their end is recorded', () => {
+    append(['dispatch_started', 'a'], ['dispatch', 'a'], ['dispatch_started', 'b'])
+    expect(unfinished()).toEqual(['b'])
+    append(['dispatch_interrupted', 'b'])
+    expect(unfinished()).toEqual([])
+  })
+
+  it('are found behind a last entry that was torn', () => {
+    append(['dispatch_started', 'a'])
+    appendFileSync(options.logPath, '{"half')
+    expect(unfinished()).toEqual(['a'])
+  })
+})
+
 describe('tampering', () => {
   const edits: [name: string, edit: (lines: string[]) => string[], finding: string][] = [
     ['a changed fact', (l) => l.with(1, (l[1] ?? '').replace('"n":2', '"n":9')), 'broken_chain'],

@@ -15,6 +15,8 @@ export type AuditKind =
   | 'leftover_ended'
   | 'dispatch_started'
   | 'dispatch'
+  /** Begun by an app that was killed before it ended; appended by the next one. */
+  | 'dispatch_interrupted'
   | 'reset'
   | 'degraded'
   | 'recovered'

@@ -61,8 +61,10 @@ export class AuditLog {
   /** Half a line lies at the end and could not be taken back: the next start settles it. */
   #torn = false
   #finding: string | null = null
+  /** Dispatches that an app began and, since it was killed, never recorded the end of. */
+  readonly unfinished: readonly AuditEntry[]
 
-  private constructor(options: AuditOptions, fd: number, head: HeadFile, start: AuditHead, size: number) {
+  private constructor(options: AuditOptions, { fd, head, start, unfinished }: Opened, size: number) {
     this.#options = options
     this.#fd = fd
     this.#head = head
@@ -70,13 +72,15 @@ export class AuditLog {
     this.#count = start.count
     this.#last = start.hash
     this.#degraded = start.degraded
+    this.unfinished = unfinished
   }
 
   /** Opens the log, settles what a crash left, and records what it had to do. Throws a sentence. */
   static open(options: AuditOptions): AuditLog {
     try {
-      const { fd, head, start, found } = openLog(options)
-      const log = new AuditLog(options, fd, head, start, fstatSync(fd).size)
+      const opened = openLog(options)
+      const { found } = opened
+      const log = new AuditLog(options, opened, fstatSync(opened.fd).size)
       if (found !== null) {
         log.append(found.kind, { message: found.message, ...found.facts })
         log.#finding = found.message
@@ -215,6 +219,7 @@ interface Opened {
   readonly head: HeadFile
   /** Where the chain goes on. */
   readonly start: AuditHead
+  readonly unfinished: readonly AuditEntry[]
   readonly found: {
     readonly kind: 'audit_repaired' | 'audit_tampering_found'
     readonly message: string
@@ -228,7 +233,18 @@ function openLog(options: AuditOptions): Opened {
   const fd = openSync(options.logPath, flags, 0o600)
   fsyncDirectory(dirname(options.logPath))
   const end = readEnd(fd)
-  return head.head === null ? openUnsigned(fd, head, end) : openSigned(fd, head, head.head, end)
+  const opened = head.head === null ? openUnsigned(fd, head, end) : openSigned(fd, head, head.head, end)
+  return { ...opened, unfinished: unfinishedIn(end.entries) }
+}
+
+/** One dispatch runs at a time, so what a killed app left is among the last entries. */
+function unfinishedIn(entries: readonly AuditEntry[]): AuditEntry[] {
+  const open = new Map<unknown, AuditEntry>()
+  for (const entry of entries) {
+    if (entry.kind === 'dispatch_started') open.set(entry.command_id, entry)
+    if (entry.kind === 'dispatch' || entry.kind === 'dispatch_interrupted') open.delete(entry.command_id)
+  }
+  return [...open.values()]
 }
 
 function openSigned(
@@ -236,7 +252,7 @@ function openSigned(
   head: HeadFile,
   signed: AuditHead,
   { last, tailBytes, size }: LogEnd,
-): Opened {
+): Settled {
   const written = last !== null && last.hash === signed.next && last.seq === signed.count + 1
   const left = written && last.kind === 'recovered' ? { degraded: false } : {}
   const start = written ? { ...signed, ...left, count: last.seq, hash: last.hash } : signed
@@ -260,7 +276,7 @@ function openSigned(
 }
 
 /** Without a head that verifies the log is either new, or nobody can vouch for it. */
-function openUnsigned(fd: number, head: HeadFile, { last, tailBytes, size }: LogEnd): Opened {
+function openUnsigned(fd: number, head: HeadFile, { last, tailBytes, size }: LogEnd): Settled {
   const start = { generation: 0, count: last?.seq ?? 0, hash: last?.hash ?? null, next: null }
   if (size === 0) return { fd, head, start, found: null }
   if (tailBytes > 0) terminate(fd)
@@ -272,13 +288,17 @@ function openUnsigned(fd: number, head: HeadFile, { last, tailBytes, size }: Log
 /** Bytes that are not ours are kept, as a line of their own, which no verification will pass. */
 const terminate = (fd: number): number => writeSync(fd, '\n')
 
+type Settled = Omit<Opened, 'unfinished'>
+
 interface LogEnd {
+  /** Whole entries at the end, oldest first; not all of them. */
+  readonly entries: readonly AuditEntry[]
   readonly last: AuditEntry | null
   readonly tailBytes: number
   readonly size: number
 }
 
-/** The last whole entry, found from the end: starting must not take longer as the log grows. */
+/** The last whole entries, found from the end: starting must not take longer as the log grows. */
 function readEnd(fd: number): LogEnd {
   const { size } = fstatSync(fd)
   const from = Math.max(0, size - 2 * MAX_ENTRY_BYTES)
@@ -290,9 +310,10 @@ function readEnd(fd: number): LogEnd {
   }
   const newline = bytes.lastIndexOf(0x0a)
   const tailBytes = bytes.length - newline - 1
-  if (newline === -1) return { last: null, tailBytes: size, size }
-  const start = newline === 0 ? 0 : bytes.lastIndexOf(0x0a, newline - 1) + 1
-  return { last: openEntry(bytes.toString('utf8', start, newline)), tailBytes, size }
+  if (newline === -1) return { entries: [], last: null, tailBytes: size, size }
+  const lines = bytes.toString('utf8', 0, newline).split('\n')
+  const entries = lines.map(openEntry)
+  return { entries: entries.filter((entry) => entry !== null), last: entries.at(-1) ?? null, tailBytes, size }
 }
 
 function withoutUndefined(facts: AuditFacts): AuditFacts {
