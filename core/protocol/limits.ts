@@ -4,6 +4,14 @@ export const LIMITS = {
   ndjsonLineBytes: 24 * 1024 * 1024,
   /** §2: nesting of one JSON line. */
   jsonDepth: 64,
+  /** Values of one JSON text: parsing and checking millions of them would stop everything else. */
+  jsonNodes: 100_000,
+  /** The same for a frame on ports 1026 and 1027. */
+  controlNodes: 20_000,
+  /** `params` of a dispatch as JSON: they stand in the dispatch record, one evidence chunk. */
+  paramsBytes: 1024 * 1024,
+  /** Characters of a message or code that a guest sends. */
+  guestTextChars: 1024,
   /** §3: a frame on ports 1024 and 1025. */
   frameBytes: 16 * 1024 * 1024,
   /** §3: a frame on ports 1026 and 1027. */
@@ -16,6 +24,8 @@ export const LIMITS = {
   evidenceBytes: 64 * 1024 * 1024,
   /** §3: decoded bytes of one evidence chunk. */
   evidenceChunkBytes: 1024 * 1024,
+  /** Chunks of one dispatch: the guest joins small writes, so an honest chain is far shorter. */
+  evidenceChunks: 200_000,
   /** §2: files in and out of one dispatch together, decoded. */
   filesBytes: 8 * 1024 * 1024,
   deadlineMinMs: 100,
