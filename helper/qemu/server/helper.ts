@@ -47,6 +47,9 @@ export type HelperInput = {
 type RequestOf<K extends HelperRequest['kind']> = Extract<HelperRequest, { kind: K }>
 type Response<K extends HelperResponse['kind']> = Extract<HelperResponse, { kind: K }>
 
+/** What is done ahead begins this long after the boot: a dispatch may already wait for the same two cores. */
+const AFTER_BOOT_MS = 250
+
 /** A snapshot half written when the end comes gets this long; what is then unfinished is removed. */
 const WRITING_MS = 3_000
 
@@ -112,6 +115,7 @@ export class Helper {
           await this.#prepare(golden, disk, {
             niceness: 0,
             waitedSince: () => 0,
+            phase: () => undefined,
             warmup: false,
             started: (vm) => this.#hasStarted(vm),
           }),
@@ -181,7 +185,11 @@ export class Helper {
     this.#state = 'ready'
     this.#bootingVm = null
     if (booted.coldBootReason !== null) this.#unkept = golden
-    this.#running.standby.prepareSoon()
+    setTimeout(() => {
+      if (this.#state === 'stopping') return
+      void golden.manifest
+      this.#running?.standby.prepareSoon()
+    }, AFTER_BOOT_MS)
   }
 
   /** Writes a new golden snapshot to disk, once its baselines are known; no one waits for it. */
@@ -499,7 +507,7 @@ export class Helper {
     const manifest = await running.golden.manifest
     const golden = await this.#input.store.load(fromPath, manifest, this.#input.machine)
     try {
-      await golden.verified
+      await golden.verified()
       await this.#adopt(running, golden)
     } catch (error) {
       if (this.#running?.golden !== golden) golden.close()
@@ -542,21 +550,22 @@ export class Helper {
   async #prepare(
     golden: Golden,
     disk: Disk,
-    input: Pick<PrepareInput, 'niceness' | 'waitedSince' | 'warmup' | 'started'>,
+    input: Omit<PrepareInput, 'golden' | 'disk' | 'epochs'>,
   ): Promise<PreparedVm> {
-    return await prepareVm({
-      golden,
-      disk,
-      epochs: this.#input.epochs,
-      ...input,
-      phase: () => undefined,
-    })
+    return await prepareVm({ golden, disk, epochs: this.#input.epochs, ...input })
   }
 
   #newStandbyKeeper(golden: Golden, disk: Disk): StandbyKeeper {
     return new StandbyKeeper({
       prepare: async (input) => {
-        const prepared = await this.#prepare(golden, disk, { ...input, warmup: true })
+        const prepared = await this.#prepare(golden, disk, {
+          ...input,
+          warmup: true,
+          // A reset waits for it: its phases are that reset's.
+          phase: (phase) => {
+            if (!phase.ahead) this.#input.emit({ event: 'reset_phase', phase })
+          },
+        })
         this.#measureBaselines(golden, prepared)
         if (this.#unkept === golden) this.#keepGolden(golden)
         return prepared
