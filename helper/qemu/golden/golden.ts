@@ -17,10 +17,9 @@ export class Golden {
   readonly createdAt: string
   readonly #stub: Memory
   #spare: QemuProcess | null
-  /** Resolves once the RAM is hashed. */
-  readonly manifest: Promise<GoldenManifest>
-  /** Nothing made from it may run before this resolves; it rejects with `SNAPSHOT_CORRUPT`. */
-  readonly verified: Promise<unknown>
+  readonly #isFresh: boolean
+  readonly #measure: () => Promise<GoldenManifest>
+  #manifest: Promise<GoldenManifest> | null = null
   #known: { manifest: GoldenManifest; hash: string } | null = null
   /** What the first VM restored from it measured; null before. */
   baselines: { openFdCount: number; overlayBytes: number } | null = null
@@ -35,7 +34,8 @@ export class Golden {
     stub: Memory
     createdAt: string
     qemuVersion: string
-    manifest: Promise<GoldenManifest>
+    /** Hashes the RAM, or takes the hash that was made on the way; called once. */
+    measure: () => Promise<GoldenManifest>
     /** Made by this helper, and hashed only to be named; else its bytes come from disk. */
     isFresh: boolean
     /** A restored QEMU that was started meanwhile, for the first who asks. */
@@ -49,12 +49,28 @@ export class Golden {
     this.#qemuVersion = parts.qemuVersion
     this.#stub = parts.stub
     this.#spare = parts.spare
-    this.manifest = parts.manifest.then((manifest) => {
-      this.#known = { manifest, hash: goldenHash(manifest) }
-      return manifest
-    })
-    this.manifest.catch(() => undefined)
-    this.verified = parts.isFresh ? Promise.resolve() : this.manifest
+    this.#isFresh = parts.isFresh
+    this.#measure = parts.measure
+  }
+
+  /** Resolves once the RAM is hashed, which begins when someone first asks. */
+  get manifest(): Promise<GoldenManifest> {
+    if (this.#manifest === null) {
+      this.#manifest = this.#measure().then((manifest) => {
+        this.#known = { manifest, hash: goldenHash(manifest) }
+        return manifest
+      })
+      this.#manifest.catch(() => undefined)
+    }
+    return this.#manifest
+  }
+
+  /**
+   * Nothing made from it may run before this resolves; it rejects with `SNAPSHOT_CORRUPT`. One that
+   * this helper made itself is hashed only to be named, and is not waited for.
+   */
+  async verified(): Promise<void> {
+    if (!this.#isFresh) await this.manifest
   }
 
   /** Null while the RAM is still being hashed. */

@@ -10,7 +10,7 @@ import { readSync } from 'node:fs'
 import { hypervisorError, within } from '../deadline.ts'
 import { type Disk, hashDescriptor } from '../disk.ts'
 import { GuestVm } from '../vm/guest-vm.ts'
-import { makeMemories, type Memory, sealMemories } from '../vm/launcher.ts'
+import { makeMemories, type Memory, ramDigest, sealMemories } from '../vm/launcher.ts'
 import { MACHINE_TYPE, type MachineConfig } from '../vm/qemu-args.ts'
 import { describeExit, QemuProcess } from '../vm/qemu-process.ts'
 import { Golden, saveDeviceState, startRestored, STUB_BYTES, writeKernelStub } from './golden.ts'
@@ -121,19 +121,19 @@ async function bootAndSave(
     await vm.pause()
     await saveDeviceState(qemu.qmp, memories.deviceState)
     await vm.kill()
-    const { digest } = await sealMemories(memories.ram, [memories.deviceState, memories.stub])
+    await sealMemories([memories.ram, memories.deviceState, memories.stub])
     phase('save')
     const createdAt = new Date().toISOString()
     const parts: GoldenParts = { ...partsOf(config, qemuVersion), ...measured }
-    const manifest = digest.then((ram): GoldenManifest => ({
+    const measure = async (): Promise<GoldenManifest> => ({
       schema: 'bsm-golden/1',
       ...parts,
       device_state: digestOfMemory(memories.deviceState),
-      ram,
+      ram: await ramDigest(memories.ram),
       nonce: hello.ram_nonce,
       image_digest: input.image?.image_digest ?? null,
       created_at: createdAt,
-    }))
+    })
     const golden = new Golden({
       config,
       nonce: hello.ram_nonce,
@@ -142,7 +142,7 @@ async function bootAndSave(
       stub: memories.stub,
       createdAt,
       qemuVersion,
-      manifest,
+      measure,
       isFresh: true,
       spare: await spare,
     })

@@ -101,7 +101,7 @@ export class GoldenStore {
         createdAt: manifest.created_at,
         qemuVersion: manifest.qemu_version,
         ...memories,
-        manifest: verified,
+        measure: async () => await verified,
         isFresh: false,
         spare: null,
       })

@@ -1,8 +1,8 @@
 import type { Duplex } from 'node:stream'
 import { randomInt } from 'node:crypto'
-import { BsmError, type ChannelStatus, FromGuest, LIMITS, type Port } from '../../../core/protocol/index.ts'
+import { BsmError, type ChannelStatus, clip, FROM_GUEST, type FromGuest, LIMITS, type Port } from '../../../core/protocol/index.ts'
 import { type Deferred, deferred, now, within } from '../deadline.ts'
-import { encodeFrame, FrameParser, frameLimit, parseFrame } from './frames.ts'
+import { encodeFrame, FrameParser, frameLimit, nodeLimit, parseFrame } from './frames.ts'
 import { type BridgeRecord, encodeClose, encodeData, encodeOpen, RECORD, RecordParser } from './records.ts'
 
 /**
@@ -169,7 +169,7 @@ export class Channel {
     try {
       for (const body of this.#frames.push(data)) {
         this.#counters.frames_in += 1
-        const parsed = FromGuest.safeParse(parseFrame(body))
+        const parsed = FROM_GUEST[this.port].safeParse(parseFrame(body, nodeLimit(this.port)))
         if (!parsed.success)
           throw new BsmError(
             'FRAME_MALFORMED',
@@ -177,7 +177,7 @@ export class Channel {
             `Port ${this.port} sent a message of no known form.`,
             {
               nextStep: 'Reset the VM.',
-              cause: parsed.error.message,
+              cause: clip(parsed.error.message),
             },
           )
         this.#takeMessage(parsed.data)
@@ -199,7 +199,7 @@ export class Channel {
       if (this.#state === 'stalled') this.#become('open')
       return
     }
-    if (message.type === 'Error') this.#lastError = `${message.code}: ${message.message}`
+    if (message.type === 'Error') this.#lastError = clip(`${message.code}: ${message.message}`)
     this.#events.message(message)
   }
 
@@ -221,7 +221,7 @@ export class Channel {
   }
 
   #drop(error: BsmError): void {
-    this.#lastError = error.message
+    this.#lastError = clip(error.message)
     this.#reset()
     this.#become('closed')
     this.#events.closed(error)

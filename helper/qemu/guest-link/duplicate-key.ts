@@ -1,9 +1,11 @@
+import { endOfJsonString, LIMITS } from '../../../core/protocol/index.ts'
+
 /**
  * The first key that an object in this JSON text repeats, or null.
  *
  * `JSON.parse` keeps the last of two equal keys, and another parser may keep the first: two readers of
  * one frame would see different things, so such a frame is refused (§3). Ill-formed text gives null;
- * the parser says what is wrong with it.
+ * the parser says what is wrong with it. So does text deeper than the protocol allows.
  */
 export function duplicateKey(text: string): string | null {
   // One entry for each open bracket: the keys of an object, null for an array.
@@ -12,7 +14,7 @@ export function duplicateKey(text: string): string | null {
   for (let i = 0; i < text.length; i += 1) {
     const c = text.charCodeAt(i)
     if (c === 0x22) {
-      const end = endOfString(text, i)
+      const end = endOfJsonString(text, i)
       if (end === -1) return null
       const keys = open.at(-1)
       if (keyComesNext && keys) {
@@ -23,6 +25,8 @@ export function duplicateKey(text: string): string | null {
         keyComesNext = false
       }
       i = end
+    } else if ((c === 0x7b || c === 0x5b) && open.length >= LIMITS.jsonDepth) {
+      return null
     } else if (c === 0x7b) {
       open.push(new Set())
       keyComesNext = true
@@ -35,18 +39,6 @@ export function duplicateKey(text: string): string | null {
     } else if (c === 0x2c) keyComesNext = open.at(-1) instanceof Set
   }
   return null
-}
-
-/** Index of the closing quote; long strings are skipped at the speed of `indexOf`. */
-function endOfString(text: string, start: number): number {
-  let end = start
-  for (;;) {
-    end = text.indexOf('"', end + 1)
-    if (end === -1) return -1
-    let backslashes = 0
-    while (text.charCodeAt(end - 1 - backslashes) === 0x5c) backslashes += 1
-    if (backslashes % 2 === 0) return end
-  }
 }
 
 function unescape(quoted: string): string | null {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { BsmError } from '../../../core/protocol/index.ts'
 import { duplicateKey } from './duplicate-key.ts'
-import { encodeFrame, FrameParser, parseFrame } from './frames.ts'
+import { encodeFrame, FrameParser, nodeLimit, parseFrame } from './frames.ts'
 
 const codeOf = (run: () => unknown): string => {
   try {
@@ -48,6 +48,8 @@ describe('frames', () => {
     ['not UTF-8', Buffer.from([0x22, 0xff, 0x22])],
     ['not JSON', Buffer.from('{')],
     ['nested too deeply', Buffer.from('['.repeat(65) + ']'.repeat(65))],
+    ['nested without end', Buffer.alloc(16 * 1024 * 1024, '{')],
+    ['of millions of values', Buffer.from(`[${'0,'.repeat(3_000_000)}0]`)],
     ['with a key twice', Buffer.from('{"type":"Pong","type":"Hello"}')],
     ['with a key twice, once escaped', Buffer.from('{"type":"Pong","t\\u0079pe":"Hello"}')],
   ])('%s are malformed', (_, body) => {
@@ -55,7 +57,19 @@ describe('frames', () => {
   })
 })
 
+describe('parts of a frame', () => {
+  it('are fewer on the query and control ports', () => {
+    const body = Buffer.from(`[${'0,'.repeat(30_000)}0]`)
+    expect(codeOf(() => parseFrame(body, nodeLimit(1024)))).toBe('accepted')
+    expect(codeOf(() => parseFrame(body, nodeLimit(1027)))).toBe('FRAME_MALFORMED')
+  })
+})
+
 describe('a repeated key', () => {
+  it('is not searched for in brackets without end', () => {
+    expect(duplicateKey('{'.repeat(16 * 1024 * 1024))).toBeNull()
+  })
+
   it.each([
     ['{"a":1,"b":{"a":1},"c":[{"a":1},{"a":2}]}', null],
     ['{"a":"a","b":"\\"a\\":"}', null],

@@ -1,4 +1,4 @@
-import { BsmError, LIMITS, parseJsonLine } from '../../../core/protocol/index.ts'
+import { BsmError, checkJsonSize, LIMITS } from '../../../core/protocol/index.ts'
 import { duplicateKey } from './duplicate-key.ts'
 
 /** Frames: `u32be length ‖ UTF-8 JSON` (§3). */
@@ -11,8 +11,11 @@ export function encodeFrame(message: unknown): Buffer {
   return frame
 }
 
-const malformed = (message: string): BsmError =>
-  new BsmError('FRAME_MALFORMED', 'guest', message, { nextStep: 'Reset the VM.' })
+const malformed = (message: string, cause?: unknown): BsmError =>
+  new BsmError('FRAME_MALFORMED', 'guest', message, {
+    nextStep: 'Reset the VM.',
+    ...(cause === undefined ? {} : { cause }),
+  })
 
 /** Joins a byte stream into frames. Memory is taken for bytes that came, never for a length announced. */
 export class FrameParser {
@@ -74,22 +77,30 @@ export class FrameParser {
 
 const utf8 = new TextDecoder('utf-8', { fatal: true })
 
-/** One frame body as a value. Throws `FRAME_MALFORMED`. */
-export function parseFrame(body: Buffer): unknown {
+/** One frame body as a value of at most `maxNodes` parts. Throws `FRAME_MALFORMED`. */
+export function parseFrame(body: Buffer, maxNodes: number = LIMITS.jsonNodes): unknown {
   let text: string
   try {
     text = utf8.decode(body)
   } catch (cause) {
-    throw new BsmError('FRAME_MALFORMED', 'guest', 'A frame is not UTF-8.', { cause })
+    throw malformed('A frame is not UTF-8.', cause)
+  }
+  // Depth and parts first: what comes after takes memory for each of them.
+  try {
+    checkJsonSize(text, maxNodes)
+  } catch (cause) {
+    throw malformed('A frame is nested too deeply or has too many parts.', cause)
   }
   const repeated = duplicateKey(text)
   if (repeated !== null) throw malformed(`A frame repeats the key ${JSON.stringify(repeated.slice(0, 64))}.`)
   try {
-    return parseJsonLine(text)
+    return JSON.parse(text) as unknown
   } catch (cause) {
-    throw new BsmError('FRAME_MALFORMED', 'guest', 'A frame is not JSON.', { cause })
+    throw malformed('A frame is not JSON.', cause)
   }
 }
 
 export const frameLimit = (port: number): number =>
   port >= 1026 ? LIMITS.controlFrameBytes : LIMITS.frameBytes
+
+export const nodeLimit = (port: number): number => (port >= 1026 ? LIMITS.controlNodes : LIMITS.jsonNodes)

@@ -25,6 +25,7 @@ var commands = map[string]func(args []string) error{
 	"memfd":   memfd,
 	"copy":    copyCommand,
 	"seal":    sealCommand,
+	"digest":  digestCommand,
 	"send-fd": sendFd,
 }
 

@@ -29,6 +29,15 @@ type memory struct {
 	Size  int64  `json:"size"`
 }
 
+type sealed struct {
+	Event string `json:"event"`
+}
+
+type copied struct {
+	Event string `json:"event"`
+	Size  int64  `json:"size"`
+}
+
 type digested struct {
 	Event  string `json:"event"`
 	Name   string `json:"name"`
@@ -92,14 +101,12 @@ func memfd(args []string) error {
 	select {} // main ends us with our standard input
 }
 
-// sealCommand makes inherited memory files final, which no one may map writable any more, and then
-// reports the RAM digest of one of them.
+// sealCommand makes inherited memory files final, which no one may map writable any more.
 //
-//	bsm-launcher seal --fds 3,4,5 --ram 3
+//	bsm-launcher seal --fds 3,4,5
 func sealCommand(args []string) error {
 	flags := flag.NewFlagSet("seal", flag.ContinueOnError)
 	list := flags.String("fds", "", "memory files to seal")
-	ram := flags.Int("ram", -1, "the one to hash")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -112,8 +119,20 @@ func sealCommand(args []string) error {
 			return err
 		}
 	}
-	report(memory{Event: "sealed", Name: "ram", Pid: os.Getpid(), Fd: *ram})
-	digest, err := ramDigest(*ram)
+	report(sealed{Event: "sealed"})
+	return nil
+}
+
+// digestCommand reports the RAM digest of an inherited memory file.
+//
+//	bsm-launcher digest --fd N
+func digestCommand(args []string) error {
+	flags := flag.NewFlagSet("digest", flag.ContinueOnError)
+	fd := flags.Int("fd", -1, "memory file")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	digest, err := ramDigest(*fd)
 	if err != nil {
 		return err
 	}
@@ -138,7 +157,7 @@ func copyCommand(args []string) error {
 	if err := syscall.Fsync(*to); err != nil {
 		return fmt.Errorf("fsync: %w", err)
 	}
-	report(memory{Event: "copied", Name: "copy", Pid: os.Getpid(), Fd: *to, Size: size})
+	report(copied{Event: "copied", Size: size})
 	return nil
 }
 

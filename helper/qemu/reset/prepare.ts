@@ -74,7 +74,7 @@ export async function prepareVm(input: PrepareInput): Promise<PreparedVm> {
   try {
     golden.checkQemuVersion(await qemu.qmp.ready(STEP_DEADLINE_MS))
     await loadDeviceState(qemu.qmp, FD.last)
-    await golden.verified
+    await golden.verified()
     await vm.run()
     ended('load')
     await vm.dial(PORT_LIST, STEP_DEADLINE_MS)

@@ -98,6 +98,8 @@ export async function swap(input: SwapInput): Promise<Swapped> {
   const disagreeing: Failed[] = [...(wipeHolds || wipeSilent ? [] : (['wipe'] as const)), ...disagree]
   const silentOnes: Failed[] = [...(wipeSilent ? (['wipe'] as const) : []), ...silent]
   const error = verdict(disagreeing, silentOnes)
+  // A golden snapshot of this helper's own making is named while its first VM already runs.
+  await golden.manifest
   const report = {
     ...details,
     divergence_action: disagreeing.length > 0 ? ('halt' as const) : ('none' as const),

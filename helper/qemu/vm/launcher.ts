@@ -7,8 +7,6 @@ import { z } from 'zod'
 import { BsmError, Digest, LineSplitter } from '../../../core/protocol/index.ts'
 import { type Deferred, deferred, within } from '../deadline.ts'
 
-const memoryFields = { name: z.string(), pid: z.int(), fd: z.int(), size: z.int() }
-
 /** What bsm-launcher (Go, `../launcher`) prints, one JSON object a line. */
 const LauncherLine = z.discriminatedUnion('event', [
   z.strictObject({ event: z.literal('started'), pid: z.int().positive() }),
@@ -17,9 +15,15 @@ const LauncherLine = z.discriminatedUnion('event', [
     code: z.int().nullable(),
     signal: z.string().optional(),
   }),
-  z.strictObject({ event: z.literal('memory'), ...memoryFields }),
-  z.strictObject({ event: z.literal('sealed'), ...memoryFields }),
-  z.strictObject({ event: z.literal('copied'), ...memoryFields }),
+  z.strictObject({
+    event: z.literal('memory'),
+    name: z.string(),
+    pid: z.int(),
+    fd: z.int(),
+    size: z.int(),
+  }),
+  z.strictObject({ event: z.literal('sealed') }),
+  z.strictObject({ event: z.literal('copied'), size: z.int() }),
   z.strictObject({ event: z.literal('digest'), name: z.string(), digest: Digest }),
   z.strictObject({ event: z.literal('error'), message: z.string() }),
 ])
@@ -225,18 +229,20 @@ export async function makeMemories<N extends string>(
   }
 }
 
-/** Seals memory files that no process maps writable any more; resolves with the RAM's digest to come. */
-export async function sealMemories(
-  ram: Memory,
-  others: readonly Memory[],
-): Promise<{ digest: Promise<string> }> {
-  const inherit = [ram, ...others].map((memory) => memory.fd)
-  const fds = inherit.map((_, i) => 3 + i).join(',')
-  const launcher = new LauncherProcess(['seal', '--fds', fds, '--ram', '3'], inherit)
-  const digest = launcher.line('digest', MEMORY_DEADLINE_MS).then((line) => line.digest)
-  digest.catch(() => undefined)
+/** Seals memory files that no process maps writable any more. */
+export async function sealMemories(memories: readonly Memory[]): Promise<void> {
+  const fds = memories.map((_, i) => 3 + i).join(',')
+  const launcher = new LauncherProcess(
+    ['seal', '--fds', fds],
+    memories.map((memory) => memory.fd),
+  )
   await launcher.line('sealed', MEMORY_DEADLINE_MS)
-  return { digest }
+}
+
+/** The RAM digest of a memory file (`launcher/digest.go`). Takes both cores for a tenth of a second. */
+export async function ramDigest(memory: Memory): Promise<string> {
+  const launcher = new LauncherProcess(['digest', '--fd', '3'], [memory.fd])
+  return (await launcher.line('digest', MEMORY_DEADLINE_MS)).digest
 }
 
 /** Copies a memory file to a file, holes as holes, and syncs it. */
