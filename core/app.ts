@@ -26,10 +26,12 @@ import {
   BsmError,
   type AppSnapshot,
   type AuditVerdict,
+  type BootResult,
   type Degraded,
   type EvidenceVerdict,
   type ExecOutputEvent,
   type HelperEvent,
+  type HelperStatus,
   type QueryKind,
   type QueryResponse,
   type ResetReport,
@@ -460,9 +462,7 @@ export class App {
       case 'ready':
         this.#sandbox.booted()
         this.#audit('vm_booted', { boot_path: state.boot.boot_path, helper_pid: state.pid })
-        this.#logger.info(
-          `The VM is ready (${state.boot.boot_path === 'cold_boot' ? 'cold boot' : 'from its golden snapshot'}).`,
-        )
+        this.#logger.info({ phases: state.boot.phases }, `The VM is ready (${howBooted(state.boot)}).`)
         void this.#refreshStatus()
         if (this.#degraded === null && this.#ending === null) this.#queue.open()
         break
@@ -563,7 +563,7 @@ export class App {
     this.#status ??= this.#sandbox
       .status()
       .then((helper) => {
-        this.#store.update({ helper })
+        this.#store.update({ helper: { ...helper, ...this.#coldBootReason() } })
         if (
           helper.vmm_api_state === 'stopped' ||
           helper.vmm_api_state === 'error' ||
@@ -574,6 +574,12 @@ export class App {
       .catch((error: unknown) => this.#logger.debug(BsmError.from(error, 'helper').message))
       .finally(() => (this.#status = null))
     return this.#status
+  }
+
+  #coldBootReason(): Pick<HelperStatus, 'cold_boot_reason'> {
+    const { state } = this.#supervisor
+    const reason = state.kind === 'ready' ? state.boot.cold_boot_reason : undefined
+    return reason === undefined ? {} : { cold_boot_reason: reason }
   }
 
   // -------------------------------------------------------------- degraded mode
@@ -761,6 +767,11 @@ const degradedError = (degraded: Degraded): BsmError =>
   new BsmError('DEGRADED', 'app', `Dispatches are refused: ${degraded.message}`, {
     nextStep: 'Look at the report, then leave degraded mode with `bsm recover --reason "…"`.',
   })
+
+function howBooted({ boot_path, cold_boot_reason }: BootResult): string {
+  if (boot_path === 'fast_snapshot') return 'from its golden snapshot'
+  return cold_boot_reason === undefined ? 'cold boot' : `cold boot: ${cold_boot_reason}`
+}
 
 const isDivergence = (error: BsmError): boolean =>
   ['RESET_VERIFICATION_DIVERGENCE', 'RESET_VERIFICATION_TIMEOUT', 'DEGRADED'].includes(error.code)

@@ -98,7 +98,11 @@ const request = <K extends string, S extends z.ZodRawShape>(kind: K, shape: S) =
 export const execFields = {
   command_id: Uuid,
   tool: z.string().min(1).max(256),
-  params: z.record(z.string(), z.json()),
+  params: z
+    .record(z.string(), z.json())
+    .refine((params) => Buffer.byteLength(JSON.stringify(params)) <= LIMITS.paramsBytes, {
+      error: 'params are longer than 1 MiB of JSON; send large data in files_in or stdin_b64',
+    }),
   /** 100 … 3 600 000; queueing does not count. */
   deadline_ms: z.int().min(LIMITS.deadlineMinMs).max(LIMITS.deadlineMaxMs),
   files_in: z.array(FileIn).max(256).optional(),
@@ -244,6 +248,8 @@ export const HelperStatus = z.object({
   vmm_api_state: VmmApiState,
   boot_path: BootPath.nullable(),
   boot_ms: z.number().nonnegative().nullable(),
+  /** [ours] As in the boot result; the app fills it in. */
+  cold_boot_reason: z.string().optional(),
   booted_at: Timestamp.nullable(),
   cpus: z.int().positive(),
   memory_mib: z.int().positive(),

@@ -53,7 +53,14 @@ function boot(): void {
     process.exitCode = noQemu ? 64 : 65
     return void process.stdin.destroy()
   }
-  send({ kind: 'boot_result', ok: true, vmm_api_state: 'running', boot_path: 'fast_snapshot', ts: ts() })
+  const boot = script.has('boot-cold')
+    ? {
+        boot_path: 'cold_boot',
+        cold_boot_reason: 'There is no golden snapshot yet.',
+        phases: [{ name: 'kernel', ms: 1 }],
+      }
+    : { boot_path: 'fast_snapshot' }
+  send({ kind: 'boot_result', ok: true, vmm_api_state: 'running', ts: ts(), ...boot })
 }
 
 function answer(request: HelperRequest, fields: object): void {
