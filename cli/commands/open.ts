@@ -1,3 +1,4 @@
+import { resolvePaths } from '../../core/index.ts'
 import { hasDisplay, openBrowser } from '../browser.ts'
 import type { AddCommand } from '../cli.ts'
 
@@ -13,7 +14,8 @@ export const open: AddCommand = (program, cli) => {
       const url = await control.open()
       if (options.json) return cli.json({ url })
       cli.say(url)
-      if (options.browser && hasDisplay(cli.io.env) && !(await openBrowser(url)))
+      if (!options.browser || !hasDisplay(cli.io.env)) return
+      if (!(await openBrowser(url, resolvePaths(cli.io.env).stateDir)))
         cli.note('no program here opens addresses; paste it into a browser within 60 seconds')
     })
 }

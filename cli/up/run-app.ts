@@ -2,6 +2,7 @@ import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { createApp, loadImage, resolvePaths, serveUi, type App } from '../../core/index.ts'
 import type { Settings } from '../../core/protocol/index.ts'
+import { removeRedirects } from '../browser.ts'
 import type { Cli } from '../cli.ts'
 import { EXIT_CODE } from '../exit-codes.ts'
 import { InterruptedError, onInterrupt } from '../interrupt.ts'
@@ -10,6 +11,7 @@ import { isDetached } from './detach.ts'
 import { locateHelper, locateImage, type ImagePlace } from './locate.ts'
 import { Progress } from './progress.ts'
 import type { Ready } from './ready.ts'
+import { endOnSurprise } from './surprise.ts'
 
 export type UpOptions = {
   ui: boolean
@@ -43,6 +45,7 @@ export async function runApp(cli: Cli, options: UpOptions, onReady: (ready: Read
   })
   let ours: string[] = []
   using interrupted = stopOnInterrupt(cli, app, () => ours)
+  using _ending = endOnSurprise(app, cli.io.stderr)
   try {
     progress.step(`opening ${paths.stateDir}`)
     await app.start()
@@ -51,12 +54,11 @@ export async function runApp(cli: Cli, options: UpOptions, onReady: (ready: Read
       await serveUi(app, { directory: join(projectRoot, 'dist', 'ui'), port: options.port ?? 0 })
     await bootVm(app, progress, options.keep ?? false)
     if (interrupted.happened) throw new InterruptedError()
+    const snapshot = await app.status()
+    const coldBootReason = snapshot.helper?.cold_boot_reason
+    if (coldBootReason !== undefined) progress.coldBoot(coldBootReason)
     progress[Symbol.dispose]()
-    onReady({
-      url: options.ui ? app.openUi() : null,
-      agent_socket: paths.agentSocket,
-      snapshot: await app.status(),
-    })
+    onReady({ url: options.ui ? app.openUi() : null, agent_socket: paths.agentSocket, snapshot })
     ready = true
     await app.whenStopped
     return EXIT_CODE.ok
@@ -64,6 +66,7 @@ export async function runApp(cli: Cli, options: UpOptions, onReady: (ready: Read
     throw interrupted.happened ? new InterruptedError() : error
   } finally {
     await app.stop()
+    if (ours.length > 0) removeRedirects(paths.stateDir)
   }
 }
 
