@@ -10,17 +10,19 @@ import { FULL, measure, QUICK, type Figures } from './measure.ts'
 import { plot } from './plot.ts'
 import { isReached, TARGETS } from './targets.ts'
 
-const HELP = `npm run bench -- [--json] [--quick] [--out DIR]
+const HELP = `npm run bench -- [--json] [--quick] [--docs] [--out DIR]
 
 Measures boot, reset, exec and idle of the app on this machine, beside what one would do without it.
   --json     prints one object instead of the table; keys carry their unit
   --quick    few samples: to see that it runs, not to quote
+  --docs     also writes docs/benchmark.md and its plot
   --out DIR  where bench.json and bench.svg go (default out/bench)`
 
 const { values } = parseArgs({
   options: {
     json: { type: 'boolean', default: false },
     quick: { type: 'boolean', default: false },
+    docs: { type: 'boolean', default: false },
     out: { type: 'string', default: join(repository, 'out/bench') },
     help: { type: 'boolean', default: false },
   },
@@ -53,6 +55,33 @@ function verdicts(figures: Figures): string {
   }).join('\n')
 }
 
+function document(measured: { measured_at: string; host: string }, figures: Figures): string {
+  const targets = TARGETS.map(
+    (target) =>
+      `| ${target.what} | ${target.ratio(figures).toFixed(2)} | ${target.wants} ${target.bound} | ${isReached(target, figures) ? 'yes' : 'no'} |`,
+  )
+  return `# Benchmark
+
+\`npm run bench -- --docs\` wrote this page: one run, on a shared machine, so compare ratios rather than milliseconds. Times under TCG (emulation) say nothing about a Mac.
+
+- measured ${measured.measured_at}
+- ${measured.host}
+- ${figures.backend}, ${figures.accelerator}; ${MACHINE.cpus} vCPU, ${MACHINE.memoryMib} MiB, image \`base\`
+
+![Ways to a clean VM](images/benchmark.svg)
+
+| ratio | here | target | reached |
+| --- | --- | --- | --- |
+${targets.join('\n')}
+
+Medians unless the name says otherwise. A reset is measured as the agent sees it, with a standby ready; \`_ahead\` phases were done before anyone waited. The bare figures are of QEMU's plain command line on the same image: killed and cold booted, or reset by its own \`savevm\`/\`loadvm\`.
+
+\`\`\`text
+${table(figures)}
+\`\`\`
+`
+}
+
 if (values.help) {
   console.log(HELP)
 } else {
@@ -67,6 +96,11 @@ if (values.help) {
   mkdirSync(values.out, { recursive: true })
   writeFileSync(join(values.out, 'bench.json'), `${JSON.stringify(measured, null, 2)}\n`)
   writeFileSync(join(values.out, 'bench.svg'), plot(figures, samples))
+  if (values.docs) {
+    mkdirSync(join(repository, 'docs/images'), { recursive: true })
+    writeFileSync(join(repository, 'docs/images/benchmark.svg'), plot(figures, samples))
+    writeFileSync(join(repository, 'docs/benchmark.md'), document(measured, figures))
+  }
   if (values.json) console.log(JSON.stringify(measured))
   else {
     console.log(`${measured.host}; ${MACHINE.cpus} vCPU, ${MACHINE.memoryMib} MiB\n`)
