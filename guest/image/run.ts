@@ -1,37 +1,61 @@
 import { spawn } from 'node:child_process'
+import { ImageBuildError } from './error.ts'
 
 export interface RunOptions {
   cwd?: string
   env?: Record<string, string>
   input?: string
-  /** Milliseconds; default 10 minutes. */
-  timeout?: number
+  /** Milliseconds until the program is killed; default 3 minutes. */
+  deadline?: number
+  /** What an error calls the program; default its name and first argument. */
+  label?: string
+  /** What an error advises. */
+  next?: string
 }
 
-/** Runs a program to its end and returns its standard output; throws with its last words when it fails. */
+/** Runs a program to its end and returns its standard output; throws with its last words when it fails or overruns. */
 export function run(program: string, args: readonly string[], options: RunOptions = {}): Promise<string> {
+  const { deadline = 180_000, label = `${program} ${args[0] ?? ''}`.trim() } = options
+  const next = options.next ?? 'Mend that and run the same command again.'
   return new Promise((done, fail) => {
     const child = spawn(program, args, {
       cwd: options.cwd,
       env: { ...process.env, LC_ALL: 'C', ...options.env },
       stdio: ['pipe', 'pipe', 'pipe'],
-      timeout: options.timeout ?? 600_000,
-      killSignal: 'SIGKILL',
     })
     const out: Buffer[] = []
     let err = ''
+    const timer = setTimeout(() => {
+      child.kill('SIGKILL')
+      // What the program started may still hold the pipes: do not wait for their end.
+      child.stdout.destroy()
+      child.stderr.destroy()
+      const said = err.trim() === '' ? '' : ` Its last words: ${err.trim()}`
+      fail(
+        new ImageBuildError(
+          `${label} did not end within ${String(deadline / 1000)} s and was killed.${said}`,
+          next,
+        ),
+      )
+    }, deadline)
     child.stdout.on('data', (chunk: Buffer) => out.push(chunk))
     child.stderr.on('data', (chunk: Buffer) => (err = (err + chunk.toString()).slice(-4000)))
     child.stdin.on('error', () => undefined) // a program that ends without reading is reported by its exit code
     child.stdin.end(options.input ?? '')
     child.on('error', (cause) => {
+      clearTimeout(timer)
       fail(
-        new Error(`${program} could not be started: ${cause.message}. Install it and try again.`, { cause }),
+        new ImageBuildError(
+          `${program} could not be started: ${cause.message}.`,
+          'Install it and run the same command again.',
+          { cause },
+        ),
       )
     })
     child.on('close', (code, signal) => {
+      clearTimeout(timer)
       if (code === 0) done(Buffer.concat(out).toString())
-      else fail(new Error(`${program} ${args[0] ?? ''} failed (${String(signal ?? code)}): ${err.trim()}`))
+      else fail(new ImageBuildError(`${label} failed (${String(signal ?? code)}): ${err.trim()}\n`, next))
     })
   })
 }
