@@ -1,17 +1,13 @@
-import { existsSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { digest, fileDigest } from './digest.ts'
+import { fileDigest } from './digest.ts'
+import { ImageBuildError } from './error.ts'
+import type { Package } from './packages.ts'
 import { run } from './run.ts'
 
-/** A Debian package as it was downloaded. */
-export interface Package {
-  name: string
-  version: string
-  digest: string
-  file: string
-}
-
 export type Log = (line: string) => void
+
+const NETWORK = "Check the network and this machine's apt sources, then run the same command again."
 
 /**
  * Resolves and downloads arm64 packages with the machine's own apt sources and keys, in a state directory of our own:
@@ -20,6 +16,8 @@ export type Log = (line: string) => void
 export class Apt {
   readonly #dir: string
   readonly #log: Log
+  /** True once the package lists are today's: they are fetched at most once a build. */
+  #fresh = false
 
   constructor(dir: string, log: Log) {
     this.#dir = dir
@@ -29,102 +27,108 @@ export class Apt {
     if (!existsSync(join(dir, 'status'))) writeFileSync(join(dir, 'status'), '')
   }
 
-  get #options(): string[] {
+  /**
+   * The packages that `wanted` takes of the named ones and all they depend on. `update` asks for today's package lists;
+   * without it the lists of an earlier build serve, as long as the mirror still has what they name.
+   */
+  async fetch(
+    packages: readonly string[],
+    wanted: (name: string) => boolean,
+    update: boolean,
+  ): Promise<Package[]> {
+    if (!this.#hasLists() || (update && !this.#fresh)) await this.#refresh(update)
+    try {
+      return await this.#download(await this.#resolve(packages, wanted))
+    } catch (error) {
+      if (this.#fresh || !(error instanceof ImageBuildError)) throw error
+      this.#log('a package is not to be had as the old package lists name it: refreshing them')
+      await this.#refresh(true)
+      return await this.#download(await this.#resolve(packages, wanted))
+    }
+  }
+
+  #hasLists(): boolean {
+    return readdirSync(join(this.#dir, 'lists')).some((name) => name.includes('Packages'))
+  }
+
+  /** Fetches the package lists; if not `strict`, one source that does not answer is no reason to give up. */
+  async #refresh(strict: boolean): Promise<void> {
+    const start = Date.now()
+    try {
+      // Without the error mode, apt reports success when no list could be fetched.
+      await this.#aptGet(['-o', 'APT::Update::Error-Mode=any', '-q'], 'update', [])
+    } catch (error) {
+      if (strict || !this.#hasLists()) throw error
+      this.#log('some apt sources did not answer: going on with those that did')
+    }
+    this.#fresh = true
+    this.#log(`package lists fetched in ${String(Date.now() - start)} ms`)
+  }
+
+  /** The files that apt would fetch for an installation on an empty machine. */
+  async #resolve(packages: readonly string[], wanted: (name: string) => boolean): Promise<Resolved[]> {
+    const text = await this.#aptGet(['-qq', '--print-uris'], 'install', packages)
+    const chosen = parseUris(text).filter(({ name }) => wanted(name))
+    if (chosen.length === 0)
+      throw new ImageBuildError(`apt names no package to fetch for ${packages.join(', ')}.`, NETWORK)
+    return chosen
+  }
+
+  async #download(chosen: readonly Resolved[]): Promise<Package[]> {
+    const debs = join(this.#dir, 'debs')
+    const start = Date.now()
+    const exact = chosen.map(({ name, version }) => `${name}=${version}`)
+    await this.#aptGet(['-q'], 'download', exact, debs)
+    this.#log(`${String(chosen.length)} packages at hand in ${String(Date.now() - start)} ms`)
+    const found = chosen.map(async ({ name, version, fileName }): Promise<Package> => {
+      const file = join(debs, fileName)
+      if (!existsSync(file)) throw new ImageBuildError(`apt did not deliver ${fileName}.`, NETWORK)
+      return { name, version, digest: await fileDigest(file), file }
+    })
+    return (await Promise.all(found)).sort((a, b) => (a.name < b.name ? -1 : 1))
+  }
+
+  #aptGet(
+    options: readonly string[],
+    command: string,
+    args: readonly string[],
+    cwd = this.#dir,
+  ): Promise<string> {
     const settings = {
       'APT::Architecture': 'arm64',
       'APT::Architectures': 'arm64',
       'APT::Install-Recommends': 'false',
       'APT::Sandbox::User': 'root',
       'Acquire::Retries': '3',
+      'Acquire::http::Timeout': '30',
+      'Acquire::https::Timeout': '30',
       'Debug::NoLocking': 'true',
       'Dir::Cache': join(this.#dir, 'cache'),
       'Dir::State': this.#dir,
       'Dir::State::Lists': join(this.#dir, 'lists'),
       'Dir::State::status': join(this.#dir, 'status'),
     }
-    return Object.entries(settings).flatMap(([key, value]) => ['-o', `${key}=${value}`])
-  }
-
-  async #update(): Promise<void> {
-    if (readdirSync(join(this.#dir, 'lists')).some((name) => name.includes('Packages'))) return
-    const start = Date.now()
-    await run('apt-get', [...this.#options, '-q', 'update'])
-    this.#log(`package lists fetched in ${String(Date.now() - start)} ms`)
-  }
-
-  /** The real package a meta package (as linux-image-cloud-arm64) stands for today. */
-  async firstDependency(meta: string): Promise<string> {
-    await this.#update()
-    const text = await run('apt-cache', [...this.#options, 'depends', meta])
-    const name = /Depends: (\S+)/.exec(text)?.[1]
-    if (name === undefined) throw new Error(`apt knows no dependency of ${meta}; run with --update.`)
-    return name
-  }
-
-  /** The packages, and unless `alone` everything they depend on. */
-  async fetch(packages: readonly string[], exclude: readonly string[], alone = false): Promise<Package[]> {
-    await this.#update()
-    const chosen = alone
-      ? packages.map((name) => ({ name, version: undefined }))
-      : await this.#dependencies(packages, exclude)
-    return this.#download(chosen)
-  }
-
-  async #dependencies(packages: readonly string[], exclude: readonly string[]) {
-    const text = await run('apt-get', [...this.#options, '-qq', '--print-uris', 'install', ...packages])
-    const chosen = [...text.matchAll(/^'[^']+' (\S+?)_(\S+)_(?:arm64|all)\.deb /gm)].map((m) => ({
-      name: m[1] ?? '',
-      version: decodeURIComponent(m[2] ?? ''),
-    }))
-    return chosen.filter((p) => !exclude.includes(p.name))
-  }
-
-  async #download(chosen: readonly { name: string; version: string | undefined }[]): Promise<Package[]> {
-    const debs = join(this.#dir, 'debs')
-    const start = Date.now()
-    const wanted = chosen.map(({ name, version }) => (version === undefined ? name : `${name}=${version}`))
-    await run('apt-get', [...this.#options, '-q', 'download', ...wanted], { cwd: debs })
-    this.#log(`${String(chosen.length)} packages at hand in ${String(Date.now() - start)} ms`)
-    const files = readdirSync(debs).filter((file) => file.endsWith('.deb'))
-    const found = chosen.map(async ({ name, version }): Promise<Package> => {
-      const versions = files.filter((file) =>
-        file.startsWith(`${name}_${version === undefined ? '' : encoded(version)}`),
-      )
-      const newest = versions
-        .sort((a, b) => statSync(join(debs, a)).mtimeMs - statSync(join(debs, b)).mtimeMs)
-        .at(-1)
-      if (newest === undefined) throw new Error(`apt did not deliver the package ${name}.`)
-      const file = join(debs, newest)
-      return {
-        name,
-        version: decodeURIComponent(newest.split('_')[1] ?? ''),
-        digest: await fileDigest(file),
-        file,
-      }
+    const own = Object.entries(settings).flatMap(([key, value]) => ['-o', `${key}=${value}`])
+    return run('apt-get', [...own, ...options, command, ...args], {
+      cwd,
+      deadline: 600_000,
+      label: `apt-get ${command}`,
+      next: NETWORK,
     })
-    return (await Promise.all(found)).sort((a, b) => (a.name < b.name ? -1 : 1))
   }
 }
 
-/** apt writes an epoch's colon into file names as %3a. */
-const encoded = (version: string): string => version.replaceAll(':', '%3a') + '_'
+interface Resolved {
+  name: string
+  version: string
+  fileName: string
+}
 
-/**
- * The packages of a recipe as they were resolved last: a warm build needs neither apt nor the network, and stays the
- * same until someone asks for newer packages (`--update`).
- */
-export async function lockedPackages(
-  dir: string,
-  key: unknown,
-  update: boolean,
-  resolve: () => Promise<Package[]>,
-): Promise<Package[]> {
-  const lock = join(dir, `resolved-${digest(JSON.stringify(key)).slice(7, 23)}.json`)
-  if (!update && existsSync(lock)) {
-    const packages = JSON.parse(readFileSync(lock, 'utf8')) as Package[]
-    if (packages.every((p) => existsSync(p.file))) return packages
-  }
-  const packages = await resolve()
-  writeFileSync(lock, JSON.stringify(packages, undefined, 1))
-  return packages
+/** Reads the lines of `--print-uris`: `'uri' name_version_arch.deb size hash`, an epoch's colon written as %3a. */
+export function parseUris(text: string): Resolved[] {
+  return [...text.matchAll(/^'[^']+' ((\S+?)_(\S+)_(?:arm64|all)\.deb) /gm)].map((m) => ({
+    name: m[2] ?? '',
+    version: decodeURIComponent(m[3] ?? ''),
+    fileName: m[1] ?? '',
+  }))
 }

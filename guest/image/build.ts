@@ -1,18 +1,11 @@
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { Apt, type Log, type Package, lockedPackages } from './apt.ts'
+import { z } from 'zod'
+import { ImageManifest, ToolSpec } from '../../core/protocol/image.ts'
+import { Apt, type Log } from './apt.ts'
 import { digest, fileDigest, treeDigest } from './digest.ts'
+import { ImageBuildError } from './error.ts'
 import { makeInitrd } from './initrd.ts'
 import {
   CMDLINE,
@@ -23,12 +16,18 @@ import {
   type Tool,
   imageDigest,
 } from './manifest.ts'
-import { type Recipe, guestDir, readRecipe } from './recipe.ts'
+import { type Package, lockedPackages } from './packages.ts'
+import { type Recipe, guestDir, matcher, readRecipe } from './recipe.ts'
+import { beside, replaceFolder, sweep } from './replace.ts'
 import { makeDisk, populate } from './rootfs.ts'
 import { run } from './run.ts'
 
+export { ImageBuildError } from './error.ts'
+
 const IMAGE_VERSION = '0.1.0'
+/** Depends on the kernel of the day, under another name with every version of Debian. */
 const KERNEL = 'linux-image-cloud-arm64'
+const isKernel = (name: string): boolean => /^linux-(?:image|binary|modules)-\d/.test(name)
 
 export type Variant = 'product' | 'test'
 
@@ -52,7 +51,10 @@ export interface BuildResult {
   rebuilt: boolean
 }
 
-/** Builds the guest image unless the one in `out` was made of the same inputs (by content, never by file time). */
+/**
+ * Builds the guest image unless the one in `out` was made of the same inputs (by content, never by file time).
+ * Throws ImageBuildError.
+ */
 export async function buildImage(options: BuildOptions): Promise<BuildResult> {
   const log = options.log ?? (() => undefined)
   const variant = options.variant ?? 'product'
@@ -64,27 +66,27 @@ export async function buildImage(options: BuildOptions): Promise<BuildResult> {
   const cache = join(root, 'out/cache/apt-arm64')
   const apt = new Apt(cache, log)
   const update = options.update ?? false
+  const excluded = matcher(recipe.exclude)
 
-  const kernel = await lockedPackages(cache, KERNEL, update, async () =>
-    apt.fetch([await apt.firstDependency(KERNEL)], [], true),
-  )
+  const kernel = await lockedPackages(cache, KERNEL, update, () => apt.fetch([KERNEL], isKernel, update))
   const packages = await lockedPackages(cache, [recipe.packages, recipe.exclude], update, () =>
-    apt.fetch(recipe.packages, recipe.exclude),
+    apt.fetch(recipe.packages, (name) => !excluded(name), update),
   )
   const identity = await identify(recipe, variant, [...kernel, ...packages])
   const stamp = digest(
     JSON.stringify({ identity, CMDLINE, digests: [...kernel, ...packages].map((p) => p.digest) }),
   )
+  sweep(dir)
   const built = readBuilt(dir, stamp)
   if (built && options.force !== true) return { dir, manifest: built, rebuilt: false }
 
-  mkdirSync(join(dir, '..'), { recursive: true })
-  const scratch = mkdtempSync(dir + '.building-')
+  const scratch = beside(dir, 'building')
+  rmSync(scratch, { recursive: true, force: true })
+  mkdirSync(scratch, { recursive: true })
   try {
     const manifest = await build(scratch, recipe, variant, kernel, packages, identity, log)
     writeFileSync(join(scratch, 'image/stamp'), stamp + '\n')
-    rmSync(dir, { recursive: true, force: true })
-    renameSync(join(scratch, 'image'), dir)
+    replaceFolder(join(scratch, 'image'), dir)
     return { dir, manifest, rebuilt: true }
   } finally {
     rmSync(scratch, { recursive: true, force: true })
@@ -95,7 +97,11 @@ function readBuilt(dir: string, stamp: string): Manifest | undefined {
   const parts = ['Image', 'initrd.img', 'rootfs.img', 'manifest.json', 'stamp']
   if (!parts.every((part) => existsSync(join(dir, part)))) return undefined
   if (readFileSync(join(dir, 'stamp'), 'utf8').trim() !== stamp) return undefined
-  return JSON.parse(readFileSync(join(dir, 'manifest.json'), 'utf8')) as Manifest
+  try {
+    return ImageManifest.parse(JSON.parse(readFileSync(join(dir, 'manifest.json'), 'utf8')))
+  } catch {
+    return undefined // spoiled: built anew
+  }
 }
 
 async function identify(recipe: Recipe, variant: Variant, packages: readonly Package[]): Promise<Identity> {
@@ -133,7 +139,7 @@ async function mke2fsVersion(): Promise<string> {
 
 function readTools(variant: Variant): Tool[] {
   const read = (name: string) =>
-    JSON.parse(readFileSync(join(guestDir, 'internal/tools', name), 'utf8')) as Tool[]
+    z.array(ToolSpec).parse(JSON.parse(readFileSync(join(guestDir, 'internal/tools', name), 'utf8')))
   return [...read('tools.json'), ...(variant === 'test' ? read('tools.test.json') : [])]
 }
 
@@ -155,8 +161,9 @@ async function build(
   const image = join(scratch, 'image')
   for (const { name, file, digest: known } of [...kernel, ...packages]) {
     if ((await fileDigest(file)) !== known) {
-      throw new Error(
-        `The cached package ${name} has changed since it was fetched; delete ${file} and try again.`,
+      throw new ImageBuildError(
+        `The cached package ${name} has changed since it was fetched.`,
+        `Delete ${file} and run the same command again.`,
       )
     }
   }
@@ -176,10 +183,14 @@ async function build(
     }),
   ])
   const vmlinuz = readdirSync(join(kernelTree, 'boot')).find((name) => name.startsWith('vmlinuz-'))
-  if (vmlinuz === undefined) throw new Error('The kernel package has no boot/vmlinuz.')
+  if (vmlinuz === undefined)
+    throw new ImageBuildError(
+      'The kernel package has no boot/vmlinuz.',
+      'This version builds with the kernels of Debian 12 and 13.',
+    )
   writeFileSync(join(image, 'Image'), readFileSync(join(kernelTree, 'boot', vmlinuz)))
   const own = JSON.stringify({ image_version: IMAGE_VERSION, image_digest })
-  writeFileSync(join(image, 'initrd.img'), makeInitrd(readFileSync(init), kernelTree, own))
+  writeFileSync(join(image, 'initrd.img'), await makeInitrd(readFileSync(init), kernelTree, own))
 
   const part = async (file: string): Promise<Part> => ({
     file,
@@ -225,34 +236,53 @@ async function compile(out: string, variant: Variant): Promise<void> {
   )
 }
 
+const USAGE = `Usage: npm run guest -- [options]
+  --recipe NAME|FILE   base (default), python, or the path of a recipe file
+  --out FOLDER         where the image goes; default out/guest/<recipe>
+  --variant product|test
+                       test adds a root tool for the project's own tests: never ship it
+  --update             ask apt for newer packages
+  --force              build even if nothing changed
+  --help               this text
+See docs/guest-image.md.
+`
+
+function readOptions() {
+  try {
+    const { values } = parseArgs({
+      options: {
+        recipe: { type: 'string', default: 'base' },
+        out: { type: 'string' },
+        variant: { type: 'string', default: 'product' },
+        update: { type: 'boolean', default: false },
+        force: { type: 'boolean', default: false },
+        help: { type: 'boolean', short: 'h', default: false },
+      },
+    })
+    return { ...values, variant: z.enum(['product', 'test']).parse(values.variant) }
+  } catch (cause) {
+    const why =
+      cause instanceof z.ZodError ? '--variant is product or test.' : String((cause as Error).message)
+    throw new ImageBuildError(`${why}\n`, USAGE, { cause })
+  }
+}
+
 async function main(): Promise<void> {
-  const { values } = parseArgs({
-    options: {
-      recipe: { type: 'string', default: 'base' },
-      out: { type: 'string' },
-      variant: { type: 'string', default: 'product' },
-      update: { type: 'boolean', default: false },
-      force: { type: 'boolean', default: false },
-    },
-  })
-  if (values.variant !== 'product' && values.variant !== 'test')
-    throw new Error('--variant is product or test.')
+  const { help, out, ...options } = readOptions()
+  if (help) {
+    process.stdout.write(USAGE)
+    return
+  }
   const start = Date.now()
   const log = (line: string) => process.stderr.write(`guest: ${line}\n`)
-  const result = await buildImage({
-    recipe: values.recipe,
-    variant: values.variant,
-    update: values.update,
-    force: values.force,
-    log,
-    ...(values.out === undefined ? {} : { out: values.out }),
-  })
+  const result = await buildImage({ ...options, log, ...(out === undefined ? {} : { out }) })
   log(`${result.rebuilt ? 'built' : 'nothing changed in'} ${result.dir} (${String(Date.now() - start)} ms)`)
 }
 
 if (process.argv[1] !== undefined && resolve(process.argv[1]) === import.meta.filename) {
   main().catch((error: unknown) => {
-    process.stderr.write(`guest: ${error instanceof Error ? error.message : String(error)}\n`)
+    if (!(error instanceof ImageBuildError)) throw error
+    process.stderr.write(`guest: ${error.message.trimEnd()}\n`)
     process.exitCode = 1
   })
 }

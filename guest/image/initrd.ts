@@ -1,6 +1,8 @@
-import { readFileSync, readdirSync } from 'node:fs'
+import { existsSync, readFileSync, readdirSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { type Entry, cpio } from './cpio.ts'
+import { ImageBuildError } from './error.ts'
+import { run } from './run.ts'
 
 /** The order in which the guest loads them: `virtio` before `virtio_ring` fails with "Unknown symbol". */
 const MODULES = [
@@ -20,14 +22,15 @@ const MODULES = [
 ]
 
 /** Builds the initramfs, uncompressed: unpacking costs more at boot than reading. */
-export function makeInitrd(init: Buffer, kernelTree: string, identity: string): Buffer {
-  const modules = modulePaths(kernelTree)
-  const files = MODULES.map((name): Entry => {
-    const path = modules.get(name)
-    if (path === undefined) throw new Error(`The kernel package has no module ${name}.`)
-    return { path: `bsm/modules/${name}.ko`, kind: 'file', mode: 0o644, data: readFileSync(path) }
-  })
-  const order = MODULES.map((name) => `${name}.ko\n`).join('')
+export async function makeInitrd(init: Buffer, kernelTree: string, identity: string): Promise<Buffer> {
+  const modules = await readModules(kernelTree)
+  const files = modules.map(({ name, data }): Entry => ({
+    path: `bsm/modules/${name}.ko`,
+    kind: 'file',
+    mode: 0o644,
+    data,
+  }))
+  const order = modules.map(({ name }) => `${name}.ko\n`).join('')
   return cpio([
     ...['bsm', 'bsm/modules', 'dev', 'disk', 'memory', 'new', 'proc', 'sys'].map((path): Entry => ({
       path,
@@ -42,13 +45,30 @@ export function makeInitrd(init: Buffer, kernelTree: string, identity: string): 
   ])
 }
 
-function modulePaths(kernelTree: string): Map<string, string> {
-  const found = new Map<string, string>()
-  for (const entry of readdirSync(join(kernelTree, 'lib/modules'), {
-    recursive: true,
-    withFileTypes: true,
-  })) {
-    if (entry.name.endsWith('.ko')) found.set(basename(entry.name, '.ko'), join(entry.parentPath, entry.name))
-  }
-  return found
+/** The modules that this kernel needs loaded. Debian 12 has them as they are, Debian 13 compressed or built in. */
+async function readModules(kernelTree: string): Promise<{ name: string; data: Buffer }[]> {
+  const folder = ['lib/modules', 'usr/lib/modules']
+    .map((path) => join(kernelTree, path))
+    .find((path) => existsSync(path))
+  const entries = folder ? readdirSync(folder, { recursive: true, withFileTypes: true }) : []
+  const paths = entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name))
+    .sort()
+  const builtIn = paths
+    .filter((path) => basename(path) === 'modules.builtin')
+    .flatMap((path) => readFileSync(path, 'utf8').split('\n'))
+    .map((path) => basename(path, '.ko'))
+  const needed = MODULES.filter((name) => !builtIn.includes(name)).map((name) => {
+    const path = paths.find((path) => [`${name}.ko`, `${name}.ko.xz`].includes(basename(path)))
+    if (path === undefined)
+      throw new ImageBuildError(
+        `The kernel package has no module ${name}.`,
+        'This version builds with the kernels of Debian 12 and 13.',
+      )
+    return { name, path }
+  })
+  const packed = needed.map(({ path }) => path).filter((path) => path.endsWith('.xz'))
+  if (packed.length > 0) await run('xz', ['--decompress', ...packed])
+  return needed.map(({ name, path }) => ({ name, data: readFileSync(path.replace(/\.xz$/, '')) }))
 }

@@ -1,43 +1,14 @@
 import canonicalize from 'canonicalize'
+import type { ImageFile, ImageManifest, ToolSpec } from '../../core/protocol/image.ts'
 import { digest } from './digest.ts'
 
-export interface Input {
-  name: string
-  version: string
-  digest: string
-}
-
-export interface Part {
-  file: string
-  /** Bytes. */
-  size: number
-  digest: string
-}
-
-export interface Tool {
-  name: string
-  description: string
-  params_schema: Record<string, unknown>
-}
+export type Manifest = ImageManifest
+export type Part = ImageFile
+export type Tool = ToolSpec
+export type Input = ImageManifest['inputs'][number]
 
 /** What an image is made of; the guest carries its digest as its own identity. */
-export interface Identity {
-  image_version: string
-  recipe: string
-  inputs: Input[]
-  tools: Tool[]
-}
-
-/** `manifest.json`, schema `bsm-image/1`. */
-export interface Manifest extends Identity {
-  schema: 'bsm-image/1'
-  arch: 'arm64'
-  image_digest: string
-  kernel: Part
-  initrd: Part
-  rootfs: Part
-  cmdline: string
-}
+export type Identity = Pick<Manifest, 'image_version' | 'recipe' | 'inputs' | 'tools'>
 
 export const CMDLINE = 'console=hvc0 root=/dev/vda ro quiet panic=-1'
 

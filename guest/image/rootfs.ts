@@ -12,8 +12,8 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { dirname, join } from 'node:path'
-import type { Package } from './apt.ts'
-import type { Recipe } from './recipe.ts'
+import type { Package } from './packages.ts'
+import { type Recipe, matcher } from './recipe.ts'
 import { run } from './run.ts'
 
 /** The one time in every image: 2024-01-01T00:00:00Z. */
@@ -63,11 +63,12 @@ export async function populate(
     chmodSync(join(tree, path), mode)
   }
   for (const name of ['bin', 'lib', 'sbin']) symlinkSync(`usr/${name}`, join(tree, name))
+  const dropped = matcher(recipe.drop)
   for (const pkg of packages) {
     const unpacked = join(scratch, pkg.name)
     mkdirSync(unpacked)
     await run('dpkg-deb', ['-x', pkg.file, unpacked])
-    merge(unpacked, '', tree, recipe)
+    merge(unpacked, '', tree, dropped, recipe.keep)
     rmSync(unpacked, { recursive: true })
   }
   for (const [path, text] of Object.entries(FILES)) writeFileSync(join(tree, path), text)
@@ -85,21 +86,27 @@ export async function populate(
 /** /bin, /sbin and /lib of a package go where the links point. */
 const merged = (path: string): string => path.replace(/^\/(bin|sbin|lib)(?=\/|$)/, '/usr/$1')
 
-function merge(from: string, path: string, tree: string, recipe: Recipe): void {
+function merge(
+  from: string,
+  path: string,
+  tree: string,
+  dropped: (path: string) => boolean,
+  kept: Recipe['keep'],
+): void {
   for (const name of readdirSync(join(from, path)).sort()) {
     const inside = `${path}/${name}`
     const source = join(from, inside)
     const place = merged(inside)
-    if (recipe.drop.some((drop) => place === drop || place.startsWith(drop + '/'))) continue
+    if (dropped(place)) continue
     const stat = lstatSync(source)
     const target = join(tree, place)
     if (stat.isDirectory()) {
-      if (recipe.keep && !recipe.keep.some((keep) => keep === place || keep.startsWith(place + '/'))) continue
+      if (kept && !kept.some((keep) => keep === place || keep.startsWith(place + '/'))) continue
       if (!existsSync(target)) mkdirSync(target, { mode: 0o755 })
-      merge(from, inside, tree, recipe)
+      merge(from, inside, tree, dropped, kept)
       continue
     }
-    if (recipe.keep && !recipe.keep.includes(place)) continue
+    if (kept && !kept.includes(place)) continue
     rmSync(target, { force: true })
     if (stat.isSymbolicLink()) symlinkSync(readlinkSync(source), target)
     else if (stat.isFile()) {
