@@ -293,6 +293,13 @@ describe('status', () => {
     expect(out).not.toContain('\u001b')
   })
 
+  it('says why a start was slow', async () => {
+    const { helper } = snapshot()
+    const cold = snapshot({ helper: helper && { ...helper, cold_boot_reason: 'The kernel changed.' } })
+    const { out } = await runScripted(['status'], { app: app({}, undefined, cold) })
+    expect(out).toMatch(/booted from cold +The kernel changed\./)
+  })
+
   it('is the snapshot as JSON', async () => {
     const ran = await runScripted(['status', '--json'], { app: app() })
     expect(JSON.parse(ran.out)).toEqual(snapshot())

@@ -49,6 +49,9 @@ function vm(helper: HelperStatus, now: number): string[] {
       : `, ${helper.boot_path} in ${duration(helper.boot_ms)}`
   const rows: string[][] = [
     ['VM', `${helper.vmm_api_state}${boot}${helper.booted_at ? `, ${ago(helper.booted_at, now)}` : ''}`],
+    ...(helper.cold_boot_reason === undefined
+      ? []
+      : [['booted from cold', escapeLine(helper.cold_boot_reason)]]),
     ['backend', `${helper.backend}, ${helper.accelerator}, ${helper.cpus} vCPU, ${helper.memory_mib} MiB`],
     [
       'image',

@@ -33,6 +33,12 @@ describe('progress', () => {
     expect(lines.map((line) => line.slice(9))).toEqual(['The helper\\x1b[2J ended.', 'Again.'])
   })
 
+  it('says why a start was slow', () => {
+    using progress = begin()
+    progress.coldBoot('There was no golden snapshot yet.\u001b')
+    expect(lines).toEqual([' 0.0 ms  booted from cold: There was no golden snapshot yet.\\x1b'])
+  })
+
   it('leaves a failure to whoever knows its error', () => {
     using progress = begin()
     progress.snapshot(snapshot({ state: 'failed', message: 'It failed.', last_crash: 'It failed.' }))

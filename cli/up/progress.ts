@@ -35,6 +35,11 @@ export class Progress implements Disposable {
     this.step(escapeLine(message))
   }
 
+  /** Why a start was slow. */
+  coldBoot(reason: string): void {
+    this.#line(`booted from cold: ${escapeLine(reason)}`)
+  }
+
   [Symbol.dispose](): void {
     clearInterval(this.#alive)
   }
