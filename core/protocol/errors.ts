@@ -86,6 +86,16 @@ export function exitCodeFor(code: ErrorCode): number {
   }
 }
 
+/** What an error says at most, in UTF-16 units: parts of it may be a guest's words. */
+const TEXT_UNITS = 2048
+
+/** A text cut to `units` with an ellipsis at the cut, no character split. */
+export function clip(text: string, units: number = TEXT_UNITS): string {
+  if (text.length <= units) return text
+  const kept = text.slice(0, units - 1)
+  return `${/[\ud800-\udbff]$/.test(kept) ? kept.slice(0, -1) : kept}…`
+}
+
 /** An error that knows its code, layer and next step; travels as {@link WireError}. */
 export class BsmError extends Error {
   override readonly name: string = 'BsmError'
@@ -107,10 +117,10 @@ export class BsmError extends Error {
   toWire(): WireError {
     return {
       code: this.code,
-      message: this.message,
+      message: clip(this.message),
       layer: this.layer,
       ...(this.nextStep === undefined ? {} : { next_step: this.nextStep }),
-      ...(this.cause === undefined ? {} : { details: String(this.cause) }),
+      ...(this.cause === undefined ? {} : { details: clip(String(this.cause)) }),
     }
   }
 

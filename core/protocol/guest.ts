@@ -1,8 +1,13 @@
 import { z } from 'zod'
-import { Base64, Digest, TextEncoding, Timestamp, Uuid } from './common.ts'
+import { Base64, Digest, type Port, TextEncoding, Timestamp, Uuid } from './common.ts'
 import { LIMITS } from './limits.ts'
 
 /** Messages inside the length-prefixed frames on the guest's ports (§3). */
+
+/** Short words of a guest: codes, names, versions. */
+const GuestWord = z.string().max(LIMITS.guestTextChars)
+/** A sentence of a guest; it may name a path of 4096 characters. */
+const GuestText = z.string().max(8 * LIMITS.guestTextChars)
 
 export const FileIn = z.strictObject({
   path: z.string().min(1).max(4096),
@@ -13,8 +18,8 @@ export const FileIn = z.strictObject({
 export type FileIn = z.infer<typeof FileIn>
 
 export const FileOut = z.union([
-  z.strictObject({ path: z.string(), mode: z.int(), data_b64: Base64 }),
-  z.strictObject({ path: z.string(), error: z.string() }),
+  z.strictObject({ path: z.string().max(4096), mode: z.int(), data_b64: Base64 }),
+  z.strictObject({ path: z.string().max(4096), error: GuestText }),
 ])
 export type FileOut = z.infer<typeof FileOut>
 
@@ -36,7 +41,7 @@ export const ToolDispatch = z.strictObject({
 export type ToolDispatch = z.infer<typeof ToolDispatch>
 
 /** `code` is a string here: what a guest says is checked before it is believed. */
-export const GuestError = z.strictObject({ code: z.string(), message: z.string() })
+export const GuestError = z.strictObject({ code: GuestWord, message: GuestText })
 export type GuestError = z.infer<typeof GuestError>
 
 export const PerStream = <T extends z.ZodType>(of: T) => z.strictObject({ stdout: of, stderr: of })
@@ -54,7 +59,7 @@ export const ToolResult = z.strictObject({
   stderr_bytes: z.int().nonnegative(),
   encoding: PerStream(TextEncoding),
   duration_ms: z.int().nonnegative(),
-  files: z.array(FileOut).optional(),
+  files: z.array(FileOut).max(256).optional(),
   error: GuestError.optional(),
 })
 export type ToolResult = z.infer<typeof ToolResult>
@@ -64,7 +69,7 @@ export const EvidenceChunk = z.strictObject({
   command_id: Uuid,
   /** From 1, rising by 1. */
   seq: z.int().positive(),
-  chunk_data: Base64,
+  chunk_data: Base64.max(4 * Math.ceil(LIMITS.evidenceChunkBytes / 3)),
   /** Decoded bytes. */
   chunk_size: z.int().nonnegative().max(LIMITS.evidenceChunkBytes),
   is_terminal: z.boolean(),
@@ -93,7 +98,7 @@ export const MemUsageResult = z.strictObject({
   bytes_total: z.int().positive(),
 })
 export const ProcessListResult = z.strictObject({
-  processes: z.array(z.strictObject({ name: z.string(), pid: z.int() })).max(100),
+  processes: z.array(z.strictObject({ name: GuestWord, pid: z.int() })).max(100),
 })
 export const QueryResult = z.union([OpenFdCountResult, MemUsageResult, ProcessListResult])
 export type QueryResult = z.infer<typeof QueryResult>
@@ -109,19 +114,19 @@ export const GuestResponse = z.strictObject({
 export type GuestResponse = z.infer<typeof GuestResponse>
 
 export const Ping = z.strictObject({ type: z.literal('Ping'), nonce: z.string() })
-export const Pong = z.strictObject({ type: z.literal('Pong'), nonce: z.string() })
+export const Pong = z.strictObject({ type: z.literal('Pong'), nonce: GuestWord })
 
 export const Hello = z.strictObject({
   type: z.literal('Hello'),
   protocol: z.int(),
-  image_version: z.string(),
+  image_version: GuestWord,
   image_digest: Digest,
-  boot_id: z.string(),
+  boot_id: GuestWord,
   /** Empty once the epoch's first dispatch has erased it. */
   ram_nonce: z.union([Hex32, z.literal('')]),
   frozen: z.boolean(),
   vsock_cid: z.int().optional(),
-  tools: z.array(z.json()),
+  tools: z.array(z.json()).max(256),
 })
 export type Hello = z.infer<typeof Hello>
 
@@ -168,29 +173,31 @@ export const KillAck = z.strictObject({
 /** The guest refuses a message; `refused` names the control message that it left undone. */
 export const GuestErrorMessage = z.strictObject({
   type: z.literal('Error'),
-  code: z.string(),
-  message: z.string(),
-  refused: z.string().optional(),
+  code: GuestWord,
+  message: GuestText,
+  refused: GuestWord.optional(),
   /** Of a refused ToolDispatch, where it could be read. */
-  command_id: z.string().optional(),
+  command_id: GuestWord.optional(),
 })
 export type GuestErrorMessage = z.infer<typeof GuestErrorMessage>
 
-/** Everything a guest may send, whichever port. */
-export const FromGuest = z.discriminatedUnion('type', [
-  ToolResult,
-  EvidenceChunk,
-  GuestResponse,
-  Pong,
-  Hello,
-  ResumeAck,
-  HeartbeatAck,
-  WarmupAck,
-  FreezeAck,
-  KillAck,
-  GuestErrorMessage,
-])
-export type FromGuest = z.infer<typeof FromGuest>
+/** What a guest may send on each port (§3); on another port the same message is of no known form. */
+export const FROM_GUEST = {
+  1024: z.discriminatedUnion('type', [ToolResult, GuestErrorMessage, Pong]),
+  1025: z.discriminatedUnion('type', [EvidenceChunk, GuestErrorMessage, Pong]),
+  1026: z.discriminatedUnion('type', [GuestResponse, GuestErrorMessage, Pong]),
+  1027: z.discriminatedUnion('type', [
+    Hello,
+    ResumeAck,
+    HeartbeatAck,
+    WarmupAck,
+    FreezeAck,
+    KillAck,
+    GuestErrorMessage,
+    Pong,
+  ]),
+} as const
+export type FromGuest = z.infer<(typeof FROM_GUEST)[Port]>
 
 /** Everything a host may send on the control port. */
 export type GuestControl =

@@ -117,7 +117,6 @@ describe('a channel', () => {
     ['of an unknown type', 'FRAME_MALFORMED', encodeFrame({ type: 'Fly' })],
     ['with a field too many', 'FRAME_MALFORMED', encodeFrame({ ...ack, extra: 1 })],
     ['with a key in another case', 'FRAME_MALFORMED', encodeFrame({ Type: 'WarmupAck' })],
-    ['of too many parts', 'FRAME_MALFORMED', encodeFrame({ ...ack, x: Array<number>(30_000).fill(0) })],
     ['over 64 KiB', 'FRAME_TOO_LARGE', Buffer.from([0, 1, 0, 1])],
   ])('refuses a message %s, says so, and closes', async (_, code, frame) => {
     await channel.open(1000)
@@ -133,7 +132,13 @@ describe('a channel', () => {
     await channel.open(1000)
     const query_id = '6f1c1f2e-7d0a-4b8f-9c3d-2a1b0c9d8e7f'
     const ts = '2026-01-01T00:00:00.000Z'
-    bridge.send({ type: 'GuestResponse', query_id, query_kind: 'OpenFdCount', result: { open_fd_count: 1 }, ts })
+    bridge.send({
+      type: 'GuestResponse',
+      query_id,
+      query_kind: 'OpenFdCount',
+      result: { open_fd_count: 1 },
+      ts,
+    })
     await settled()
     expect(messages).toEqual([])
     expect(closed.map(({ code }) => code)).toEqual(['FRAME_MALFORMED'])

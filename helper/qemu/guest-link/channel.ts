@@ -1,6 +1,14 @@
 import type { Duplex } from 'node:stream'
 import { randomInt } from 'node:crypto'
-import { BsmError, type ChannelStatus, clip, FROM_GUEST, type FromGuest, LIMITS, type Port } from '../../../core/protocol/index.ts'
+import {
+  BsmError,
+  type ChannelStatus,
+  clip,
+  FROM_GUEST,
+  type FromGuest,
+  LIMITS,
+  type Port,
+} from '../../../core/protocol/index.ts'
 import { type Deferred, deferred, now, within } from '../deadline.ts'
 import { encodeFrame, FrameParser, frameLimit, nodeLimit, parseFrame } from './frames.ts'
 import { type BridgeRecord, encodeClose, encodeData, encodeOpen, RECORD, RecordParser } from './records.ts'

@@ -19,7 +19,7 @@ describe('frames', () => {
     for (let cut = 0; cut <= stream.length; cut += 1) {
       const parser = new FrameParser(1024)
       const bodies = [...parser.push(stream.subarray(0, cut)), ...parser.push(stream.subarray(cut))]
-      expect(bodies.map(parseFrame)).toEqual([{ type: 'A' }, { type: 'B', text: 'ü' }])
+      expect(bodies.map((body) => parseFrame(body))).toEqual([{ type: 'A' }, { type: 'B', text: 'ü' }])
       expect(parser.held).toBe(0)
     }
   })
