@@ -1,8 +1,17 @@
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import type { EvidenceChunk } from '../../../core/protocol/index.ts'
+import { type EvidenceChunk, LIMITS } from '../../../core/protocol/index.ts'
 import { ChainFile } from './chain-file.ts'
 
 const COMMAND = '6f1c1f2e-7d0a-4b8f-9c3d-2a1b0c9d8e7f'
@@ -37,6 +46,22 @@ describe('a kept chain', () => {
   it('keeps its command id from being used again', async () => {
     await (await ChainFile.create(directory, COMMAND)).close()
     await expect(ChainFile.create(directory, COMMAND)).rejects.toMatchObject({ code: 'BAD_REQUEST' })
+  })
+
+  it('makes the oldest go where there are more than 200', async () => {
+    mkdirSync(join(directory, 'evidence'))
+    for (let i = 0; i < LIMITS.evidenceChains + 5; i += 1) {
+      const path = join(directory, 'evidence', `old-${i}.ndjson`)
+      writeFileSync(path, '')
+      utimesSync(path, i + 1, i + 1)
+    }
+    writeFileSync(join(directory, 'evidence', 'notes.txt'), '')
+    const file = await ChainFile.create(directory, COMMAND)
+    expect(await file.close()).toBeNull()
+    const kept = readdirSync(join(directory, 'evidence'))
+    expect(kept.filter((name) => name.endsWith('.ndjson'))).toHaveLength(LIMITS.evidenceChains)
+    expect(kept).toEqual(expect.arrayContaining([`${COMMAND}.ndjson`, 'old-6.ndjson', 'notes.txt']))
+    expect(kept).not.toContain('old-5.ndjson')
   })
 
   it('that cannot be kept says so before anything runs', async () => {

@@ -1,6 +1,6 @@
-import { type FileHandle, mkdir, open } from 'node:fs/promises'
-import { join } from 'node:path'
-import { BsmError, type EvidenceChunk } from '../../../core/protocol/index.ts'
+import { type FileHandle, lstat, mkdir, open, readdir, rm } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { BsmError, type EvidenceChunk, LIMITS } from '../../../core/protocol/index.ts'
 
 /** Keeps one dispatch's chain as `evidence/<command_id>.ndjson`, one EvidenceChunk a line, 0600 (§3). */
 export class ChainFile {
@@ -42,14 +42,27 @@ export class ChainFile {
       })
   }
 
-  /** Waits for what was appended. Resolves with why the chain is incomplete on disk, or null. */
+  /** Waits for what was appended, and lets chains beyond the last 200 go. Resolves with why the chain is incomplete on disk, or null. */
   async close(): Promise<unknown> {
     await this.#writing
     await this.#file.close().catch((cause: unknown) => {
       this.#failure ??= cause
     })
+    await prune(dirname(this.path), basename(this.path)).catch(() => undefined) // old chains harm no dispatch
     return this.#failure
   }
+}
+
+/** Keeps the last 200 chains (§3): the `newest`, which was just closed, and those closed before it. */
+async function prune(directory: string, newest: string): Promise<void> {
+  const names = (await readdir(directory)).filter((name) => name.endsWith('.ndjson') && name !== newest)
+  const excess = names.length + 1 - LIMITS.evidenceChains
+  if (excess <= 0) return
+  const aged = await Promise.all(
+    names.map(async (name) => ({ name, at: (await lstat(join(directory, name))).mtimeMs })),
+  )
+  aged.sort((a, b) => a.at - b.at || (a.name < b.name ? -1 : 1))
+  for (const { name } of aged.slice(0, excess)) await rm(join(directory, name), { force: true })
 }
 
 export const usedBefore = (commandId: string): BsmError =>

@@ -8,6 +8,7 @@ import {
   chunkHash,
   dispatchRecord,
   type EvidenceChunk,
+  LIMITS,
   sha256,
   type ToolResult,
 } from '../../../core/protocol/index.ts'
@@ -157,6 +158,29 @@ describe('an evidence chain', () => {
     expect(judge(third, result)).toBe('EVIDENCE_MISMATCH')
   })
 
+  it('with a chunk of no output is a mismatch, also when its hash was made to fit', () => {
+    const bent = [...datas.slice(0, 3), Buffer.of(1), ...datas.slice(3)]
+    const refitted = bent.map((data, i) => chunk(i + 1, data, i === 4))
+    expect(judge(refitted, { ...result, evidence_hash: hashOf(bent) })).toBe('EVIDENCE_MISMATCH')
+  })
+
+  it('of more chunks than a dispatch may have is over the limit', () => {
+    const verifier = new EvidenceVerifier(dispatch, EPOCH)
+    verifier.push(chunk(1, dispatchRecord(dispatch, EPOCH)))
+    const byte = Buffer.from('\x01x')
+    const flood = () => {
+      for (let seq = 2; seq <= LIMITS.evidenceChunks + 1; seq += 1) verifier.push(chunk(seq, byte))
+    }
+    expect(flood).toThrow('more evidence chunks')
+    expect(verifier.failure?.code).toBe('OUTPUT_LIMIT')
+    expect(verifier.collected().stdout).toHaveLength(LIMITS.evidenceChunks - 1)
+  })
+
+  it('is not begun for a dispatch whose record fits no chunk', () => {
+    const env = { BIG: 'x'.repeat(LIMITS.evidenceChunkBytes) }
+    expect(() => new EvidenceVerifier({ ...dispatch, env }, EPOCH)).toThrow('does not fit one evidence chunk')
+  })
+
   it('with one byte of output changed is a mismatch, also when its hash was made to fit', () => {
     const bent = datas.map((data, i) => (i === 1 ? Buffer.from('\x01jello\n') : data))
     const refitted = bent.map((data, i) => chunk(i + 1, data, i === 3))
@@ -221,9 +245,7 @@ const Vectors = z.object({
   chain: z.object({
     command_id: z.string(),
     evidence_hash: z.string(),
-    chunks: z.array(
-      z.object({ seq: z.int(), chunk_data: z.string(), chunk_size: z.int(), is_terminal: z.boolean() }),
-    ),
+    chunks: z.array(z.object({ chunk_data: z.string(), hash: z.string() })),
   }),
 })
 
@@ -231,23 +253,15 @@ describe("the guest's own chain", () => {
   const path = join(import.meta.dirname, '../../../guest/testdata/evidence-vectors.json')
   const { chain } = Vectors.parse(JSON.parse(readFileSync(path, 'utf8')))
 
-  it('is agreed with, byte by byte', () => {
+  it('has the hashes that we compute, from our own dispatch record on', () => {
     const asked = { command_id: chain.command_id, tool: 'echo', params: { text: 'hé' }, deadline_ms: 5000 }
-    const verifier = new EvidenceVerifier(asked, 7)
-    for (const each of chain.chunks)
-      verifier.push({ type: 'EvidenceChunk', command_id: chain.command_id, ...each })
-    const { stdout, stderr } = verifier.collected()
-    const verdict = verifier.finish({
-      ...honest().result,
-      command_id: chain.command_id,
-      evidence_hash: chain.evidence_hash,
-      duration_ms: 12,
-      stdout: 'hé\n',
-      stdout_bytes: stdout.length,
-      stderr: stderr.toString('base64'),
-      stderr_bytes: stderr.length,
-      encoding: { stdout: 'utf-8', stderr: 'base64' },
-    })
-    expect(verdict.evidenceHash).toBe(chain.evidence_hash)
+    const datas = chain.chunks.map(({ chunk_data }) => Buffer.from(chunk_data, 'base64'))
+    expect(datas[0]?.toString()).toBe(dispatchRecord(asked, 7).toString())
+    let hash: Buffer | null = null
+    for (const [i, data] of datas.entries()) {
+      hash = chunkHash(chain.command_id, i + 1, data, hash)
+      expect(`sha256:${hash.toString('hex')}`).toBe(chain.chunks[i]?.hash)
+    }
+    expect(chain.chunks.at(-1)?.hash).toBe(chain.evidence_hash)
   })
 })

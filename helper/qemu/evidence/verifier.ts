@@ -7,12 +7,13 @@ import {
   type EvidenceChunk,
   type FileOut,
   LIMITS,
+  parseJsonLine,
   sha256,
   type ToolDispatch,
   type ToolResult,
 } from '../../../core/protocol/index.ts'
 import { z } from 'zod'
-import { parseJsonLine } from '../../../core/protocol/index.ts'
+import { GatheredBytes } from './gathered-bytes.ts'
 
 /** The result record: what the terminal chunk of a chain holds. */
 const ResultRecord = z.strictObject({
@@ -50,13 +51,24 @@ export class EvidenceVerifier {
   #seq = 0
   #hash: Buffer | null = null
   #record: ResultRecord | null = null
-  #output: Record<Output['stream'], Buffer[]> = { stdout: [], stderr: [] }
+  #output: Record<Output['stream'], GatheredBytes> = {
+    stdout: new GatheredBytes(),
+    stderr: new GatheredBytes(),
+  }
   #outputBytes = 0
   #failure: BsmError | null = null
 
+  /** Throws `BAD_REQUEST` for a dispatch whose record no guest could send. */
   constructor(dispatch: Omit<ToolDispatch, 'type'>, epoch: number) {
     this.#commandId = dispatch.command_id
     this.#expectedRecord = dispatchRecord(dispatch, epoch)
+    if (this.#expectedRecord.length > LIMITS.evidenceChunkBytes)
+      throw new BsmError(
+        'BAD_REQUEST',
+        'agent',
+        'The record of this dispatch does not fit one evidence chunk of 1 MiB.',
+        { nextStep: 'Send large data in files_in or stdin_b64, which the record holds as digests.' },
+      )
     this.#asked = dispatch.files_out
   }
 
@@ -70,7 +82,7 @@ export class EvidenceVerifier {
 
   /** Output so far, in order of arrival. */
   collected(): { stdout: Buffer; stderr: Buffer } {
-    return { stdout: Buffer.concat(this.#output.stdout), stderr: Buffer.concat(this.#output.stderr) }
+    return { stdout: this.#output.stdout.all(), stderr: this.#output.stderr.all() }
   }
 
   /** Takes the next chunk; returns what of it is output. */
@@ -114,6 +126,15 @@ export class EvidenceVerifier {
       throw mismatch(`Evidence of another command (${chunk.command_id}) came.`)
     if (this.#record !== null) throw mismatch('Evidence came after the end of the chain.')
     this.#inOrder(chunk.seq)
+    if (chunk.seq > LIMITS.evidenceChunks)
+      throw new BsmError(
+        'OUTPUT_LIMIT',
+        'guest',
+        'The guest sent more evidence chunks than a dispatch may have.',
+        {
+          nextStep: RERUN,
+        },
+      )
     const data = Buffer.from(chunk.chunk_data, 'base64')
     if (data.length !== chunk.chunk_size)
       throw mismatch(`Chunk ${chunk.seq} says ${chunk.chunk_size} bytes and has ${data.length}.`)
@@ -146,10 +167,11 @@ export class EvidenceVerifier {
     const stream = STREAM_OF[data[0] ?? 0]
     if (stream === undefined) throw mismatch(`Chunk ${seq} names no stream.`)
     const bytes = data.subarray(1)
+    if (bytes.length === 0) throw mismatch(`Chunk ${seq} holds no output.`)
     this.#outputBytes += bytes.length
     if (this.#outputBytes > LIMITS.evidenceBytes)
       throw new BsmError('OUTPUT_LIMIT', 'guest', 'The guest sent more output than a dispatch may have.')
-    this.#output[stream].push(bytes)
+    this.#output[stream].add(bytes)
     return { stream, data: bytes, seq }
   }
 
