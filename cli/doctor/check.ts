@@ -1,4 +1,4 @@
-import type { AppSnapshot } from '../../core/protocol/index.ts'
+import type { AppSnapshot, Preflight } from '../../core/protocol/index.ts'
 
 export type Finding = {
   status: 'ok' | 'warn' | 'fail'
@@ -13,10 +13,11 @@ export type Machine = {
   root: string
   env: NodeJS.ProcessEnv
   platform: NodeJS.Platform
-  arch: string
   nodeVersion: string
   /** Runs a program and returns what it printed; throws when it is missing, fails or takes over 5 s. */
   run(program: string, args: readonly string[]): Promise<string>
+  /** What the helper that `bsm up` would run says of this machine; throws a sentence when it cannot. */
+  preflight(): Promise<Preflight>
   /** The running app's snapshot, or null; asked once for all checks. */
   app(): Promise<AppSnapshot | null>
 }

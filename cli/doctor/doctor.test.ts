@@ -3,15 +3,15 @@ import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { BsmError, type Preflight } from '../../core/protocol/index.ts'
 import { snapshot } from '../testing/snapshot.ts'
 import type { Check, Machine } from './check.ts'
-import { accelerator } from './checks/accelerator.ts'
 import { app } from './checks/app.ts'
 import { bundles } from './checks/bundles.ts'
 import { development } from './checks/development.ts'
 import { guestImage } from './checks/guest-image.ts'
 import { node } from './checks/node.ts'
-import { qemu } from './checks/qemu.ts'
+import { preflight } from './checks/preflight.ts'
 import { socketPath } from './checks/socket-path.ts'
 import { stateDir } from './checks/state-dir.ts'
 import { CHECKS } from './index.ts'
@@ -23,14 +23,29 @@ beforeEach(async () => {
 })
 afterEach(() => rm(folder, { recursive: true, force: true }))
 
+const usable: Preflight = {
+  ok: true,
+  macos_version: null,
+  arch: 'arm64',
+  fast_snapshot_supported: true,
+  entitlement_present: false,
+  backend: 'qemu',
+  accelerator: 'kvm',
+  host_os: 'Debian 12, QEMU 7.2',
+  rejections: [],
+  warnings: [],
+}
+const emulated = { code: 'EMULATED', message: 'It is emulated.', remedy: 'Use another host.' }
+const noQemu = { code: 'QEMU_MISSING', message: 'QEMU cannot be run.', remedy: 'Install it.' }
+
 /** A machine on which everything is as it should be, but for what a test changes. */
 const machine = (changes: Partial<Machine> = {}): Machine => ({
   root: folder,
   env: { HOME: folder, BSM_STATE_DIR: join(folder, 'state') },
   platform: 'linux',
-  arch: 'x64',
   nodeVersion: '20.19.0',
   run: () => Promise.resolve(''),
+  preflight: () => Promise.resolve(usable),
   app: () => Promise.resolve(null),
   ...changes,
 })
@@ -63,9 +78,16 @@ describe('the doctor', () => {
   })
 
   it('has a remedy for everything that fails on an empty machine', async () => {
-    const results = await runChecks(CHECKS, machine({ nodeVersion: '18.0.0', run: missing }))
+    const results = await runChecks(
+      CHECKS,
+      machine({
+        nodeVersion: '18.0.0',
+        run: missing,
+        preflight: () => Promise.resolve({ ...usable, ok: false, rejections: [noQemu] }),
+      }),
+    )
     const failed = results.filter((result) => result.status === 'fail')
-    expect(failed.map((result) => result.id)).toEqual(['node', 'qemu', 'bundles', 'guest-image'])
+    expect(failed.map((result) => result.id)).toEqual(['node', 'bundles', 'preflight', 'guest-image'])
     for (const result of failed) expect(result.remedy).toBeTruthy()
   })
 })
@@ -79,23 +101,36 @@ describe('its checks', () => {
     expect(await status(node, { nodeVersion })).toBe(verdict)
   })
 
-  it.each([
-    ['QEMU emulator version 7.2.22 (Debian 1:7.2)', 'ok'],
-    ['QEMU emulator version 6.2.0', 'fail'],
-    ['something else', 'warn'],
-  ])('judge %j: %s', async (text, verdict) => {
-    expect(await status(qemu, { run: () => Promise.resolve(text) })).toBe(verdict)
+  it.each<[string, Partial<Preflight>, object]>([
+    ['a usable machine', {}, { status: 'ok', message: 'qemu, kvm (Debian 12, QEMU 7.2)' }],
+    [
+      'an emulated one',
+      { accelerator: 'tcg', warnings: [emulated] },
+      { status: 'warn', remedy: 'Use another host.' },
+    ],
+    [
+      'one without QEMU',
+      { ok: false, rejections: [noQemu], warnings: [emulated] },
+      {
+        status: 'fail',
+        message: 'qemu, kvm (Debian 12, QEMU 7.2); QEMU cannot be run.',
+        remedy: 'Install it.',
+      },
+    ],
+  ])("take the helper's word for %s", async (_what, said, finding) => {
+    const changes = { preflight: () => Promise.resolve({ ...usable, ...said }) }
+    expect(await preflight.run(machine(changes))).toMatchObject(finding)
   })
 
-  it('name the emulation on a host of another architecture', async () => {
-    const finding = await accelerator.run(machine())
-    expect(finding).toMatchObject({ status: 'warn' })
-    expect(finding.message).toContain('TCG')
-  })
-
-  it('want Apple silicon on a Mac', async () => {
-    expect(await status(accelerator, { platform: 'darwin', arch: 'arm64' })).toBe('ok')
-    expect(await status(accelerator, { platform: 'darwin', arch: 'x64' })).toBe('fail')
+  it('say why the helper could not be asked', async () => {
+    const error = new BsmError('VM_LIFECYCLE_ERROR', 'app', 'the QEMU helper is not built', {
+      nextStep: 'build it',
+    })
+    expect(await preflight.run(machine({ preflight: () => Promise.reject(error) }))).toEqual({
+      status: 'fail',
+      message: 'the QEMU helper is not built',
+      remedy: 'build it',
+    })
   })
 
   it('name the program that is not built', async () => {

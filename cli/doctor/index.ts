@@ -1,21 +1,19 @@
 import type { Check } from './check.ts'
-import { accelerator } from './checks/accelerator.ts'
 import { app } from './checks/app.ts'
 import { bundles } from './checks/bundles.ts'
 import { development } from './checks/development.ts'
 import { guestImage } from './checks/guest-image.ts'
 import { memory } from './checks/memory.ts'
 import { node } from './checks/node.ts'
-import { qemu } from './checks/qemu.ts'
+import { preflight } from './checks/preflight.ts'
 import { socketPath } from './checks/socket-path.ts'
 import { stateDir } from './checks/state-dir.ts'
 
 /** Every check there is, in the order of the report: one list for CLI, page and support bundle. */
 export const CHECKS: readonly Check[] = [
   node,
-  qemu,
-  accelerator,
   bundles,
+  preflight,
   guestImage,
   stateDir,
   socketPath,

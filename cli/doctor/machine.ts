@@ -1,6 +1,8 @@
 import { execFile } from 'node:child_process'
+import { askPreflight, helperEnvironment } from '../../core/index.ts'
 import { connectControl } from '../connect.ts'
 import { projectRoot } from '../project-root.ts'
+import { locateHelper } from '../up/locate.ts'
 import type { Machine } from './check.ts'
 
 const RUN_WITHIN_MS = 5_000
@@ -12,9 +14,12 @@ export function thisMachine(env: NodeJS.ProcessEnv): Machine {
     root: projectRoot,
     env,
     platform: process.platform,
-    arch: process.arch,
     nodeVersion: process.versions.node,
     run: (program, args) => run(program, args, env),
+    preflight: async () => {
+      const helper = locateHelper(undefined, projectRoot)
+      return askPreflight(helper, helperEnvironment(env, {}))
+    },
     app: () => (app ??= snapshot(env)),
   }
 }

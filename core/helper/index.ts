@@ -1,4 +1,5 @@
 export { helperEnvironment } from './environment.ts'
+export { askPreflight } from './preflight.ts'
 export { HelperIdentityFile } from './leftover.ts'
 export type { StopLadder } from './process.ts'
 export type { RestartLimits } from './restart-budget.ts'
