@@ -261,8 +261,8 @@ function readOptions() {
     })
     return { ...values, variant: z.enum(['product', 'test']).parse(values.variant) }
   } catch (cause) {
-    const why =
-      cause instanceof z.ZodError ? '--variant is product or test.' : String((cause as Error).message)
+    if (!(cause instanceof TypeError || cause instanceof z.ZodError)) throw cause
+    const why = cause instanceof TypeError ? cause.message : '--variant is product or test.'
     throw new ImageBuildError(`${why}\n`, USAGE, { cause })
   }
 }

@@ -4,7 +4,7 @@ export class ImageBuildError extends Error {
   readonly next: string
 
   constructor(what: string, next: string, options?: ErrorOptions) {
-    super(`${what} ${next}`, options)
+    super(what + (what.endsWith('\n') ? '' : ' ') + next, options)
     this.next = next
   }
 }
