@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { buildImage } from '../guest/image/build.ts'
+import { buildImage, ImageBuildError } from '../guest/image/build.ts'
 import { buildCli, buildHelper, buildLauncher, buildUi } from './bundle.ts'
 import { SetupError, step } from './progress.ts'
 import { root } from './root.ts'
@@ -69,7 +69,7 @@ try {
       throw new SetupError(`unknown command ${verb}`)
   }
 } catch (error) {
-  if (!(error instanceof SetupError)) throw error
+  if (!(error instanceof SetupError || error instanceof ImageBuildError)) throw error
   console.error(error.message)
   process.exitCode = 1
 }

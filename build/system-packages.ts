@@ -11,6 +11,7 @@ const FOR_START: Need[] = [
   { program: 'go', package: 'golang-go', for: 'the guest and the launcher' },
   { program: 'mke2fs', package: 'e2fsprogs', for: 'the guest image' },
   { program: 'dpkg-deb', package: 'dpkg', for: 'the guest image' },
+  { program: 'xz', package: 'xz-utils', for: 'the guest image' },
 ]
 const NEEDS = {
   start: FOR_START,
