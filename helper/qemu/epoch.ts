@@ -1,21 +1,39 @@
 import { randomBytes } from 'node:crypto'
-import { mkdirSync, readFileSync } from 'node:fs'
-import { open, rename } from 'node:fs/promises'
-import { join } from 'node:path'
+import { realpathSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { z } from 'zod'
 import { BsmError } from '../../core/protocol/index.ts'
 import { isErrno } from './evidence/chain-file.ts'
+import { Authenticator } from './golden/manifest.ts'
 import type { EpochKey } from './guest-link/control.ts'
+import { manifestKeyPath } from './paths.ts'
+import { readPrivateFile, replacePrivateFile, requirePrivateDirectory } from './private-files.ts'
 
-/** Epochs of one state directory: they only rise, and each is on disk before it is used (§3). */
+const Signed = z.strictObject({ schema: z.literal('bsm-epoch/1'), epoch: z.int().nonnegative() })
+
+/**
+ * Epochs of one state directory: they only rise, and each is on disk before it is used (§3).
+ *
+ * Who may write to the state directory may delete or put back its `epoch` file: so it is signed, and a
+ * floor of the same form stands beside the key, below which no epoch goes.
+ */
 export class Epochs {
+  readonly #authenticator: Authenticator
   readonly #path: string
+  readonly #floorPath: string
   #last: number
   #taking: Promise<void> = Promise.resolve()
 
-  constructor(stateDir: string) {
-    mkdirSync(stateDir, { recursive: true, mode: 0o700 })
+  /** `keyPath` names the key that signs; throws `VM_LIFECYCLE_ERROR` when a file is not as we wrote it. */
+  constructor(stateDir: string, keyPath: string = manifestKeyPath()) {
+    requirePrivateDirectory(stateDir)
+    this.#authenticator = new Authenticator(keyPath)
     this.#path = join(stateDir, 'epoch')
-    this.#last = readLast(this.#path)
+    const floors = join(dirname(keyPath), 'epoch-floors')
+    requirePrivateDirectory(floors)
+    // Named under the key: with a new key, old floors are not in the way.
+    this.#floorPath = join(floors, this.#authenticator.nameOf(realpathSync(stateDir)))
+    this.#last = Math.max(this.#read(this.#path), this.#read(this.#floorPath))
   }
 
   /** A new epoch with its token. */
@@ -35,16 +53,10 @@ export class Epochs {
   }
 
   async #write(epoch: number): Promise<void> {
-    const temporary = `${this.#path}.new`
+    const text = this.#authenticator.sign({ schema: 'bsm-epoch/1', epoch } satisfies z.infer<typeof Signed>)
     try {
-      const file = await open(temporary, 'w', 0o600)
-      try {
-        await file.writeFile(`${epoch}\n`)
-        await file.sync()
-      } finally {
-        await file.close()
-      }
-      await rename(temporary, this.#path)
+      await replacePrivateFile(this.#floorPath, text)
+      await replacePrivateFile(this.#path, text)
     } catch (cause) {
       throw new BsmError('VM_LIFECYCLE_ERROR', 'helper', 'The next epoch cannot be written to disk.', {
         nextStep: isErrno(cause, 'ENOSPC')
@@ -54,20 +66,18 @@ export class Epochs {
       })
     }
   }
-}
 
-function readLast(path: string): number {
-  let text: string
-  try {
-    text = readFileSync(path, 'utf8')
-  } catch (error) {
-    if (isErrno(error, 'ENOENT')) return 0
-    throw error
+  #read(path: string): number {
+    const text = readPrivateFile(path)
+    if (text === null) return 0
+    try {
+      return this.#authenticator.open(text, Signed).epoch
+    } catch (cause) {
+      // Starting again at 1 could repeat an epoch: only a person can tell that none is in use.
+      throw new BsmError('VM_LIFECYCLE_ERROR', 'helper', `The epoch file ${path} is damaged.`, {
+        nextStep: 'Move the state directory away and start again.',
+        cause,
+      })
+    }
   }
-  const last = Number(text.trim())
-  if (Number.isSafeInteger(last) && last >= 0) return last
-  // Starting again at 1 could repeat an epoch: only a person can tell that none is in use.
-  throw new BsmError('VM_LIFECYCLE_ERROR', 'helper', `The epoch file ${path} is damaged.`, {
-    nextStep: 'Move the state directory away and start again.',
-  })
 }

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -70,8 +70,23 @@ describe('an authenticated manifest', () => {
   })
 
   it('is not made with a damaged key', () => {
-    writeFileSync(join(directory, 'short.key'), 'abcd\n')
+    writeFileSync(join(directory, 'short.key'), 'abcd\n', { mode: 0o600 })
     expect(() => new Authenticator(join(directory, 'short.key'))).toThrow('is damaged')
+  })
+})
+
+describe('a key', () => {
+  const key = 'ab'.repeat(32) + '\n'
+
+  it('that others may read is refused', () => {
+    writeFileSync(join(directory, 'open.key'), key, { mode: 0o644 })
+    expect(() => new Authenticator(join(directory, 'open.key'))).toThrow('open to others')
+  })
+
+  it('behind a symbolic link is refused', () => {
+    writeFileSync(join(directory, 'real.key'), key, { mode: 0o600 })
+    symlinkSync(join(directory, 'real.key'), join(directory, 'link.key'))
+    expect(() => new Authenticator(join(directory, 'link.key'))).toThrow('symbolic link')
   })
 })
 

@@ -1,5 +1,5 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { z } from 'zod'
 import {
@@ -10,7 +10,7 @@ import {
   sha256,
   Timestamp,
 } from '../../../core/protocol/index.ts'
-import { isErrno } from '../evidence/chain-file.ts'
+import { linkPrivateFile, readPrivateFile } from '../private-files.ts'
 
 /** What a golden snapshot was made of. Another part, another snapshot. */
 export const GoldenParts = z.strictObject({
@@ -79,6 +79,11 @@ export class Authenticator {
     return schema.parse(envelope.value)
   }
 
+  /** A file name for `text` that only the holder of the key can tell. */
+  nameOf(text: string): string {
+    return this.#hmac({ name: text }).slice(0, 32)
+  }
+
   #hmac(value: unknown): string {
     return createHmac('sha256', this.#key).update(canonicalJson(value)).digest('hex')
   }
@@ -87,20 +92,23 @@ export class Authenticator {
 const KEY_BYTES = 32
 
 function readOrMakeKey(path: string): Buffer {
+  let text: string | null
   try {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
-    writeFileSync(path, randomBytes(KEY_BYTES).toString('hex') + '\n', { mode: 0o600, flag: 'wx' })
+    text = readPrivateFile(path)
+    if (text === null) {
+      linkPrivateFile(path, randomBytes(KEY_BYTES).toString('hex') + '\n')
+      text = readPrivateFile(path) // ours, or that of a helper that was faster
+    }
   } catch (cause) {
-    if (!isErrno(cause, 'EEXIST'))
-      throw new BsmError('VM_LIFECYCLE_ERROR', 'helper', `The key ${path} cannot be made.`, {
-        nextStep: 'Look at the configuration directory and its permissions.',
-        cause,
-      })
-  }
-  const key = Buffer.from(readFileSync(path, 'utf8').trim(), 'hex')
-  if (key.length !== KEY_BYTES)
-    throw new BsmError('VM_LIFECYCLE_ERROR', 'helper', `The key ${path} is damaged.`, {
-      nextStep: 'Move it away: a new one is made, and golden snapshots are made again.',
+    if (cause instanceof BsmError) throw cause
+    throw new BsmError('VM_LIFECYCLE_ERROR', 'helper', `The key ${path} cannot be made or read.`, {
+      nextStep: 'Look at the configuration directory and its permissions.',
+      cause,
     })
-  return key
+  }
+  if (text !== null && /^[0-9a-f]{64}\n?$/.test(text)) return Buffer.from(text.trim(), 'hex')
+  throw new BsmError('VM_LIFECYCLE_ERROR', 'helper', `The key ${path} is damaged.`, {
+    nextStep: 'Move it and the state directory away: both are made anew.',
+  })
 }
