@@ -12,7 +12,7 @@ import {
   type WireError,
 } from '../../../core/protocol/index.ts'
 import { deferred, within } from '../deadline.ts'
-import { defaultSocketPath } from '../paths.ts'
+import { defaultSocketPath, distrustOfSocket } from '../paths.ts'
 
 /** What the helper has for a reset, its second try and the way, beyond a dispatch's own deadline. */
 const RESET_MS = 60_000
@@ -94,6 +94,11 @@ async function printed(run: () => Promise<Outcome>): Promise<number> {
 }
 
 async function ask(path: string, request: HelperRequest, ms: number): Promise<HelperResponse> {
+  const distrust = distrustOfSocket(path)
+  if (distrust !== null)
+    throw new BsmError('GUEST_UNREACHABLE', 'helper', `No helper of yours answers there: ${distrust}`, {
+      nextStep: 'Start one in a directory of yours alone: bsm-qemu-helper boot … --socket PATH',
+    })
   const socket = connect(path)
   const answered = deferred<HelperResponse>()
   const connected = deferred<null>()

@@ -1,4 +1,4 @@
-import { chmodSync, lstatSync, mkdirSync, rmSync, statSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, rmSync } from 'node:fs'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { dirname, isAbsolute } from 'node:path'
 import {
@@ -9,7 +9,7 @@ import {
   LineSplitter,
 } from '../../../core/protocol/index.ts'
 import { deferred, within } from '../deadline.ts'
-import { isErrno } from '../evidence/chain-file.ts'
+import { distrustOfSocket } from '../paths.ts'
 import { LineWriter } from './line-writer.ts'
 import { errorResponse, parseRequest } from './requests.ts'
 
@@ -38,7 +38,7 @@ export class OneShotSocket {
   ): Promise<OneShotSocket> {
     checkSocketPath(path)
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
-    checkDirectory(dirname(path))
+    checkPlace(path)
     await removeStale(path)
     return new OneShotSocket(path, handle)
   }
@@ -122,34 +122,17 @@ export function checkSocketPath(path: string): void {
     )
 }
 
-/** Someone else's directory is no place for it: its owner could put another socket there (§1: 0700). */
-function checkDirectory(directory: string): void {
-  const facts = statSync(directory)
-  const owners = [0, process.getuid?.() ?? 0]
-  const othersMayReplace = (facts.mode & 0o022) !== 0 && (facts.mode & STICKY) === 0
-  if (!owners.includes(facts.uid) || othersMayReplace)
-    throw new BsmError(
-      'BOOT_CONFIG_INVALID',
-      'helper',
-      `Others may write to ${directory}, where the socket is to be.`,
-      {
-        nextStep: `Make it yours alone (chmod 700 ${directory}), or give another --socket.`,
-      },
-    )
+/** Another's place is none for it: its owner could put another socket there (§1: 0700). */
+function checkPlace(path: string): void {
+  const distrust = distrustOfSocket(path)
+  if (distrust !== null)
+    throw new BsmError('BOOT_CONFIG_INVALID', 'helper', `The socket cannot be there: ${distrust}`, {
+      nextStep: `Give a --socket in a directory of yours alone (chmod 700 ${dirname(path)}), or --socket none.`,
+    })
 }
 
-const STICKY = 0o1000
-
 async function removeStale(path: string): Promise<void> {
-  try {
-    if (!lstatSync(path).isSocket())
-      throw new BsmError('BOOT_CONFIG_INVALID', 'helper', `${path} exists and is no socket.`, {
-        nextStep: 'Move it away, or give another --socket.',
-      })
-  } catch (error) {
-    if (isErrno(error, 'ENOENT')) return
-    throw error
-  }
+  if (!existsSync(path)) return
   if (await isLive(path))
     throw new BsmError('BOOT_CONFIG_INVALID', 'helper', `Another helper listens on ${path}.`, {
       nextStep: 'Stop it, or give another --socket.',
