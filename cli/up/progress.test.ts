@@ -39,6 +39,13 @@ describe('progress', () => {
     expect(lines).toEqual([' 0.0 ms  booted from cold: There was no golden snapshot yet.\\x1b'])
   })
 
+  it('says once what the message says too', () => {
+    using progress = begin()
+    const message = 'The helper ended. Starting a new one.'
+    progress.snapshot(snapshot({ state: 'starting', message, last_crash: 'The helper ended.' }))
+    expect(lines.map((line) => line.slice(9))).toEqual([message])
+  })
+
   it('leaves a failure to whoever knows its error', () => {
     using progress = begin()
     progress.snapshot(snapshot({ state: 'failed', message: 'It failed.', last_crash: 'It failed.' }))

@@ -30,7 +30,8 @@ export class Progress implements Disposable {
   /** A failure is left to whoever knows its error whole. */
   snapshot({ state, message, last_crash: crash }: AppSnapshot): void {
     if (state === 'failed' || state === 'stopped') return
-    if (crash !== this.#crash && crash !== null) this.#line(escapeLine(crash))
+    // The message mostly says it again, and what comes of it.
+    if (crash !== this.#crash && crash !== null && !message.includes(crash)) this.#line(escapeLine(crash))
     this.#crash = crash
     this.step(escapeLine(message))
   }
