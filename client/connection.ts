@@ -30,7 +30,7 @@ export type RequestOptions = {
   signal?: AbortSignal | undefined
 }
 
-export type ConnectionListener = {
+type ConnectionListener = {
   onEvent: (event: AgentEvent) => void
   /** Called once, whatever ended it. */
   onEnd: (reason: BsmError) => void

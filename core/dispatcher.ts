@@ -29,7 +29,7 @@ import type { Activity, StateStore } from './state.ts'
 export type ExecAnswer = Omit<AgentExecResponse, 'kind' | 'request_id'>
 export type VerifyAnswer = Omit<VerifyResponse, 'kind' | 'request_id'>
 
-export interface DispatcherParts {
+interface DispatcherParts {
   readonly sandbox: HelperSandbox
   readonly queue: DispatchQueue
   readonly audit: AuditLog

@@ -8,7 +8,7 @@ import {
 
 export type Source = ResetReport['failed'][number]
 
-export type ResetVerdict =
+type ResetVerdict =
   | { readonly kind: 'passed' }
   /** An active lie: no retry, degraded (protocol §4). */
   | { readonly kind: 'diverged'; readonly sources: readonly Source[]; readonly message: string }

@@ -5,7 +5,7 @@ import { removeFile } from './files.ts'
 
 export type { Logger } from 'pino'
 
-export interface LogOptions {
+interface LogOptions {
   /** `stateDir/logs`; nothing is kept without it. */
   readonly directory?: string
   /** Where people read; nothing is shown without it. */

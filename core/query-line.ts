@@ -1,6 +1,6 @@
 import { BsmError } from './protocol/index.ts'
 
-export interface QueryLineLimits {
+interface QueryLineLimits {
   /** Questions with the guest at once, of all clients together. */
   readonly running: number
   readonly waitingPerClient: number

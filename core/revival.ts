@@ -1,7 +1,7 @@
 import type { Clock } from './clock.ts'
 import { BsmError } from './protocol/index.ts'
 
-export interface RevivalParts {
+interface RevivalParts {
   /** No dispatch runs (its own reset would do) and none is refused. */
   readonly idle: () => boolean
   readonly reset: (why: string) => Promise<void>

@@ -32,7 +32,7 @@ export interface Circumstances {
   readonly activity: Activity
 }
 
-export interface Standing {
+interface Standing {
   readonly state: AppState
   readonly message: string
   readonly error: WireError | null

@@ -3,7 +3,7 @@ import { canonicalJson, Digest, sha256, Timestamp } from '../protocol/index.ts'
 
 /** What an entry says beside its place in the chain. Facts and digests only, never tool output or parameters. */
 export type AuditFacts = { readonly [key: string]: AuditValue | undefined }
-export type AuditValue = string | number | boolean | null | readonly AuditValue[] | AuditFacts
+type AuditValue = string | number | boolean | null | readonly AuditValue[] | AuditFacts
 
 export type AuditKind =
   | 'app_started'

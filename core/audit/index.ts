@@ -1,2 +1,2 @@
-export type { AuditEntry, AuditFacts, AuditKind } from './entry.ts'
-export { AuditLog, headPathOf, verifyAudit, type AuditOptions } from './log.ts'
+export type { AuditEntry } from './entry.ts'
+export { AuditLog, headPathOf } from './log.ts'

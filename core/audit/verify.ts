@@ -6,7 +6,7 @@ import { MAX_ENTRY_BYTES, openEntry, type AuditEntry } from './entry.ts'
 import type { AuditHead } from './head.ts'
 
 /** What the whole lines of a log come to. */
-export interface LogWalk {
+interface LogWalk {
   /** Whole lines that chain from the first on. */
   readonly entries: number
   readonly last: AuditEntry | null
@@ -22,7 +22,7 @@ export interface LogWalk {
   readonly recorded: AuditEntry | null
 }
 
-export interface WalkOptions {
+interface WalkOptions {
   /** Entry whose hash {@link LogWalk.atCount} shall give. */
   readonly count?: number
   /** Bytes to read: the log may grow meanwhile, and its head was read before. */

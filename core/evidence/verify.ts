@@ -12,7 +12,7 @@ import {
 } from '../protocol/index.ts'
 
 /** What a stored chain comes to when it is computed again, without the helper's help. */
-export interface RecomputedChain {
+interface RecomputedChain {
   readonly chunks: number
   /** Null when the chain is broken or unfinished. */
   readonly hash: string | null

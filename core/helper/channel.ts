@@ -16,7 +16,7 @@ type WithoutId<R> = R extends unknown ? Omit<R, 'request_id'> : never
 export type RequestBody<K extends Kind = Kind> = WithoutId<Extract<HelperRequest, { kind: K }>>
 export type ResponseTo<K extends Kind> = Extract<HelperResponse, { kind: `${K}_response` }>
 
-export interface ChannelListener {
+interface ChannelListener {
   onBootResult(result: BootResult): void
   onEvent(event: HelperEvent): void
   /** A line that the contract does not know; the channel goes on. */

@@ -12,14 +12,14 @@ export interface StopLadder {
   readonly sigkillMs: number
 }
 
-export const STOP_LADDER: StopLadder = {
+const STOP_LADDER: StopLadder = {
   shutdownMs: 10_000,
   eofMs: 5_000,
   sigtermMs: 3_000,
   sigkillMs: 3_000,
 }
 
-export interface HelperProcessOptions {
+interface HelperProcessOptions {
   readonly command: string
   readonly args: readonly string[]
   readonly env: Readonly<Record<string, string>>

@@ -8,7 +8,7 @@ export interface RestartLimits {
   readonly stableMs: number
 }
 
-export const RESTART_LIMITS: RestartLimits = {
+const RESTART_LIMITS: RestartLimits = {
   restarts: 5,
   windowMs: 5 * 60_000,
   firstDelayMs: 250,

@@ -14,7 +14,7 @@ export type SupervisorState =
   | { readonly kind: 'stopping' }
   | { readonly kind: 'failed'; readonly error: BsmError }
 
-export interface SupervisorOptions {
+interface SupervisorOptions {
   readonly command: string
   readonly args: readonly string[]
   readonly env: Readonly<Record<string, string>>

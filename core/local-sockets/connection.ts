@@ -25,7 +25,7 @@ export interface ConnectionHandler {
 
 export type HelloRequestFields = { readonly token: string; readonly client: string }
 
-export interface ConnectionLimits {
+interface ConnectionLimits {
   /** Bytes that may wait for a peer that does not read, before it is dropped. */
   readonly eventBytes: number
   readonly answerBytes: number

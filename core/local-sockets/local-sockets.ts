@@ -17,7 +17,7 @@ import {
 import { listenOn } from './listen.ts'
 import { answer, visibleTo } from './requests.ts'
 
-export interface LocalSocketsParts {
+interface LocalSocketsParts {
   readonly paths: Paths
   readonly clients: ClientStore
   readonly logger: Logger

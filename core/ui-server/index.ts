@@ -1,1 +1,1 @@
-export { serveUi, type UiServer, type UiServerOptions } from './server.ts'
+export { serveUi, type UiServer } from './server.ts'

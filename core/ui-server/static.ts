@@ -3,7 +3,7 @@ import { open, realpath } from 'node:fs/promises'
 import { extname, join, sep } from 'node:path'
 import { errnoOf } from '../files.ts'
 
-export interface StaticFile {
+interface StaticFile {
   readonly type: string
   readonly bytes: Buffer
 }
