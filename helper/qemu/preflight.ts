@@ -8,12 +8,7 @@ import { qemuBinary } from './vm/qemu-process.ts'
 export async function preflight(): Promise<Preflight> {
   const [accelerator, version] = await Promise.all([probeAccelerator(), qemuVersion()])
   const rejections: Finding[] = []
-  if (version === null)
-    rejections.push({
-      code: 'QEMU_MISSING',
-      message: `QEMU for ARM64 (${qemuBinary()}) cannot be run.`,
-      remedy: 'Install it: apt-get install qemu-system-arm',
-    })
+  if (version === null) rejections.push(qemuMissing())
   try {
     launcherPath()
   } catch {
@@ -43,6 +38,12 @@ export async function preflight(): Promise<Preflight> {
     warnings,
   }
 }
+
+export const qemuMissing = (): Finding => ({
+  code: 'QEMU_MISSING',
+  message: `QEMU for ARM64 (${qemuBinary()}) cannot be run.`,
+  remedy: 'Install it: apt-get install qemu-system-arm',
+})
 
 function hostOs(version: string | null): string {
   const qemu = version === null ? 'no QEMU' : `QEMU ${version}`

@@ -9,10 +9,15 @@ const DEADLINE_MS = 90_000
 export type Ran = { code: number | null; stdout: string; stderr: string }
 
 /** Runs the built `bsm` to its end, without a terminal, in a scratch world. */
-export async function bsm(scratch: Scratch, args: string[], stdin = ''): Promise<Ran> {
+export async function bsm(
+  scratch: Scratch,
+  args: string[],
+  stdin = '',
+  env: Record<string, string> = {},
+): Promise<Ran> {
   const child = spawn(process.execPath, [join(repository, 'build/bsm.mjs'), ...args], {
     cwd: scratch.home,
-    env: scratch.environment(),
+    env: scratch.environment(env),
     stdio: 'pipe',
   })
   const ran: Ran = { code: null, stdout: '', stderr: '' }

@@ -136,6 +136,19 @@ const left = (own: Scratch) =>
   own.list().filter(({ path, kind }) => kind === 'socket' || /token|lock$|^tmp\/|^run\/./.test(path))
 
 describe('bsm up', () => {
+  it('says at once what a machine without QEMU lacks, and ends with the code of it', async () => {
+    const own = new Scratch('up')
+    try {
+      const ran = await bsm(own, ['up'], '', { BSM_QEMU: '/nonexistent/qemu-system-aarch64' })
+      expect(ran.code).toBe(64)
+      expect(ran.stderr).toMatch(/^bsm: QEMU for ARM64 .* cannot be run/m)
+      expect(ran.stderr).toMatch(/^next: .*qemu-system-arm/m)
+      expect(left(own)).toEqual([])
+    } finally {
+      own.remove()
+    }
+  })
+
   it('leaves nothing at Ctrl-C', async () => {
     const own = new Scratch('up')
     try {

@@ -1,4 +1,4 @@
-import { statfsSync } from 'node:fs'
+import { accessSync, constants, statfsSync } from 'node:fs'
 import { isAbsolute } from 'node:path'
 import {
   BsmError,
@@ -16,6 +16,8 @@ import { Authenticator } from '../golden/manifest.ts'
 import { GoldenStore } from '../golden/store.ts'
 import { StateDirOwner } from '../owner.ts'
 import { manifestKeyPath } from '../paths.ts'
+import { qemuMissing } from '../preflight.ts'
+import { qemuBinary } from '../vm/qemu-process.ts'
 import { type Emit, stamped } from '../server/events.ts'
 import { failedBoot, Helper } from '../server/helper.ts'
 import { LineWriter, nonBlockingStdout } from '../server/line-writer.ts'
@@ -111,6 +113,7 @@ async function assemble(
       if (resources.helper === null) return await handleWith(null, request)
       return await resources.helper.handleOneShot(request)
     })
+  requireQemu()
   const accelerator = await probeAccelerator()
   resources.owner = new StateDirOwner(command.stateDir)
   requireSpace(command.stateDir)
@@ -141,6 +144,18 @@ async function assemble(
   })
   resources.helper = helper
   return helper
+}
+
+/** What `preflight` says at length, at the price of one system call. */
+function requireQemu(): void {
+  const program = qemuBinary()
+  if (!program.includes('/')) return
+  try {
+    accessSync(program, constants.X_OK)
+  } catch {
+    const { message, remedy } = qemuMissing()
+    throw new BsmError('PREFLIGHT_FAILED', 'hypervisor', message, { nextStep: remedy })
+  }
 }
 
 /** Said before the boot, not in the middle of the first save. */
