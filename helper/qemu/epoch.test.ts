@@ -42,6 +42,13 @@ describe('epochs', () => {
     expect((await open().next()).epoch).toBe(2)
   })
 
+  it('leave nothing half done behind them, whenever the helper ends', () => {
+    const taking = open().next()
+    expect(readdirSync(state())).toEqual(['epoch'])
+    expect(readdirSync(join(directory, 'config', 'epoch-floors'))).toHaveLength(1)
+    return taking
+  })
+
   it('asked for at once are all different', async () => {
     const epochs = open()
     const taken = await Promise.all(Array.from({ length: 8 }, async () => (await epochs.next()).epoch))

@@ -22,7 +22,6 @@ export class Epochs {
   readonly #path: string
   readonly #floorPath: string
   #last: number
-  #taking: Promise<void> = Promise.resolve()
 
   /** `keyPath` names the key that signs; throws `VM_LIFECYCLE_ERROR` when a file is not as we wrote it. */
   constructor(stateDir: string, keyPath: string = manifestKeyPath()) {
@@ -38,25 +37,22 @@ export class Epochs {
 
   /** A new epoch with its token. */
   async next(): Promise<EpochKey> {
-    const before = this.#taking
-    let over: () => void = () => undefined
-    this.#taking = new Promise((resolve) => (over = resolve))
-    await before
-    try {
-      const epoch = this.#last + 1
-      await this.#write(epoch)
-      this.#last = epoch
-      return { epoch, token: randomBytes(32).toString('hex') }
-    } finally {
-      over()
-    }
+    return await Promise.resolve(this.#take())
   }
 
-  async #write(epoch: number): Promise<void> {
+  /** In one go: between its parts neither another epoch nor the helper's end can come. */
+  #take(): EpochKey {
+    const epoch = this.#last + 1
+    this.#write(epoch)
+    this.#last = epoch
+    return { epoch, token: randomBytes(32).toString('hex') }
+  }
+
+  #write(epoch: number): void {
     const text = this.#authenticator.sign({ schema: 'bsm-epoch/1', epoch } satisfies z.infer<typeof Signed>)
     try {
-      await replacePrivateFile(this.#floorPath, text)
-      await replacePrivateFile(this.#path, text)
+      replacePrivateFile(this.#floorPath, text)
+      replacePrivateFile(this.#path, text)
     } catch (cause) {
       throw new BsmError('VM_LIFECYCLE_ERROR', 'helper', 'The next epoch cannot be written to disk.', {
         nextStep: isErrno(cause, 'ENOSPC')

@@ -6,7 +6,7 @@ import { BsmError } from '../../core/protocol/index.ts'
 import { isErrno } from './evidence/chain-file.ts'
 import { isAlive, ownIdentity, type ProcessIdentity } from './identity.ts'
 import { manifestKeyPath } from './paths.ts'
-import { liesIn, linkPrivateFile, replacePrivateFileSync, requirePrivateDirectory } from './private-files.ts'
+import { liesIn, linkPrivateFile, replacePrivateFile, requirePrivateDirectory } from './private-files.ts'
 
 const Recorded = z.object({ pid: z.int(), start_time: z.string() })
 const MAX_TRIES = 4
@@ -64,7 +64,7 @@ function claim(path: string, tries: number): ProcessIdentity | null {
   claim(guard, tries - 1)
   try {
     if (read(path) !== seen) return claim(path, tries - 1)
-    replacePrivateFileSync(path, own)
+    replacePrivateFile(path, own)
     return holder
   } finally {
     rmSync(guard, { force: true })

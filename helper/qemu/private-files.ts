@@ -16,7 +16,6 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs'
-import { open, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { BsmError } from '../../core/protocol/index.ts'
 import { isErrno } from './evidence/chain-file.ts'
@@ -63,29 +62,9 @@ export function linkPrivateFile(path: string, text: string): boolean {
 }
 
 /** Puts `text` in the place of what is at `path`. */
-export function replacePrivateFileSync(path: string, text: string): void {
+export function replacePrivateFile(path: string, text: string): void {
   withTemporary(path, text, (temporary) => renameSync(temporary, path))
   syncDirectory(dirname(path))
-}
-
-/** The same without holding up the event loop; for files with one writer. */
-export async function replacePrivateFile(path: string, text: string): Promise<void> {
-  const temporary = `${path}.new`
-  await rm(temporary, { force: true }) // of a helper that died, or planted: `wx` follows no link
-  const file = await open(temporary, 'wx', 0o600)
-  try {
-    await file.writeFile(text)
-    await file.sync()
-  } finally {
-    await file.close()
-  }
-  await rename(temporary, path)
-  const directory = await open(dirname(path), constants.O_RDONLY | constants.O_DIRECTORY)
-  try {
-    await directory.sync()
-  } finally {
-    await directory.close()
-  }
 }
 
 /** The text of a file of ours that no one else may touch; null when there is none. */
