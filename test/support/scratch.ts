@@ -77,7 +77,8 @@ export class Scratch {
 
   /** What a helper that ended must not have left: sockets, temporary files, anything but its records. */
   leftovers(): string[] {
-    const records = /^(state\/(golden|evidence|logs)(\/|$)|state\/epoch$|config\/(manifest\.key$|epoch-floors\/[0-9a-f]{32}$))/
+    const records =
+      /^(state\/(golden|evidence|logs)(\/|$)|state\/epoch$|config\/(manifest\.key$|epoch-floors\/[0-9a-f]{32}$))/
     return this.list()
       .filter(({ path, kind }) => kind !== 'directory' && /^(state|tmp|run|home|config)\//.test(path))
       .filter(({ path, kind }) => kind !== 'file' || !records.test(path))

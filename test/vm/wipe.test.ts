@@ -47,7 +47,7 @@ describe('a reset that did nothing', () => {
     await buildLauncher()
     image = await freshImage()
     disk = new Disk(image.rootfs)
-    epochs = new Epochs(scratch.stateDir)
+    epochs = new Epochs(scratch.stateDir, join(scratch.configDir, 'manifest.key'))
     const kernelFd = openSync(image.kernel, constants.O_RDONLY)
     const initrdFd = openSync(image.initrd, constants.O_RDONLY)
     try {
