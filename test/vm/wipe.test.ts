@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { constants, closeSync, openSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { BsmError } from '../../core/protocol/index.ts'
 import { buildLauncher } from '../../build/bundle.ts'
