@@ -7,7 +7,7 @@ import PackageDescription
   let platform: [Target] = [
     .target(name: "CStandIn"),
     .target(name: "Virtualization", dependencies: ["CStandIn"], path: "Sources/VirtualizationStandIn"),
-    .systemLibrary(name: "CLibCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+    .systemLibrary(name: "CLibCrypto"),
     .executableTarget(
       name: "stand-in-trap", dependencies: ["Virtualization"], path: "Tests/StandInTrap"),
     .testTarget(
