@@ -55,7 +55,12 @@ open class VZVirtualMachine: NSObject, @unchecked Sendable {
     super.init()
   }
 
-  deinit { machine?.abandon() }
+  /// The framework ends a machine with its object.
+  deinit {
+    guard let machine else { return }
+    LiveMachines.shared.remove(machine)
+    machine.abandon()
+  }
 
   // MARK: State
 
@@ -85,41 +90,37 @@ open class VZVirtualMachine: NSObject, @unchecked Sendable {
     if Fault.startFails.strikes() {
       return refuse { _ in completionHandler(.failure(VZError.serviceFailed)) }
     }
-    step(.starting, silent: nil, { vm in try vm.launch(nil) }) { [self] outcome in
-      settle(outcome, success: .running, failure: .stopped)
-      completionHandler(outcome.map { _ in })
-    }
+    launch(.starting, nil, silent: nil, success: .running) { completionHandler($0) }
   }
 
   public func pause(completionHandler: @escaping (Result<Void, any Error>) -> Void) {
-    guard canPause else { return refuse { completionHandler(.failure(VZError.transition(from: $0))) } }
-    step(.pausing, silent: .pauseSilent, { vm in try vm.live().pause() }) { [self] outcome in
-      settle(outcome, success: .paused, failure: .running)
-      completionHandler(outcome)
-    }
+    guard canPause, let machine else { return refuse { completionHandler(.failure(VZError.transition(from: $0))) } }
+    step(.pausing, silent: .pauseSilent, success: .paused, { try machine.pause() }, completionHandler)
   }
 
   public func resume(completionHandler: @escaping (Result<Void, any Error>) -> Void) {
-    guard canResume else { return refuse { completionHandler(.failure(VZError.transition(from: $0))) } }
-    step(.resuming, silent: .resumeSilent, { vm in try vm.live().resume() }) { [self] outcome in
-      settle(outcome, success: .running, failure: .paused)
-      completionHandler(outcome)
-    }
+    guard canResume, let machine else { return refuse { completionHandler(.failure(VZError.transition(from: $0))) } }
+    step(.resuming, silent: .resumeSilent, success: .running, { try machine.resume() }, completionHandler)
   }
 
   /// Presses the power button; a guest that does not read it goes on.
   public func requestStop() throws {
-    guard canRequestStop else { throw VZError.transition(from: currentState) }
+    guard canRequestStop, let machine else { throw VZError.transition(from: currentState) }
     if Fault.requestStopIgnored.strikes() { return }
-    try live().pressPowerButton()
+    machine.pressPowerButton()
   }
 
   /// Cuts the power.
   public func stop(completionHandler: @escaping ((any Error)?) -> Void) {
-    guard canStop else { return refuse { completionHandler(VZError.transition(from: $0)) } }
-    step(.stopping, silent: .stopSilent, { vm in vm.machine?.kill() }) { [self] _ in
-      settleStopped()
-      completionHandler(nil)
+    guard canStop, let machine else { return refuse { completionHandler(VZError.transition(from: $0)) } }
+    currentState = .stopping
+    if Fault.stopSilent.strikes() { return }
+    steps.async { [self] in
+      let isGone = machine.kill()
+      boundQueue.async { [self] in
+        if isGone { isOver(machine, as: .stopped) }
+        completionHandler(isGone ? nil : VZError.serviceFailed)
+      }
     }
   }
 
@@ -127,14 +128,17 @@ open class VZVirtualMachine: NSObject, @unchecked Sendable {
   @available(macOS 14.0, *)
   public func saveMachineStateTo(url: URL, completionHandler: @escaping ((any Error)?) -> Void) {
     dispatchPrecondition(condition: .onQueue(boundQueue))
-    guard currentState == .paused else {
-      return refuse { completionHandler(VZError(.invalidVirtualMachineState, "A machine that is \($0) cannot be saved.")) }
+    guard currentState == .paused, let machine else {
+      return refuse {
+        completionHandler(VZError(.invalidVirtualMachineState, "A machine that is \($0) cannot be saved."))
+      }
     }
     if Fault.saveDenied.strikes() { return refuse { _ in completionHandler(VZError(.save, "permission denied")) } }
-    if Fault.saveNoSpace.strikes() { return refuse { _ in completionHandler(VZError(.outOfDiskSpace, "no space left")) } }
-    step(.saving, silent: .saveSilent, { vm in try vm.live().save(to: url) }) { [self] outcome in
-      settle(outcome, success: .paused, failure: .paused)
-      completionHandler(outcome.failure)
+    if Fault.saveNoSpace.strikes() {
+      return refuse { _ in completionHandler(VZError(.outOfDiskSpace, "no space left on device")) }
+    }
+    step(.saving, silent: .saveSilent, success: .paused, { try machine.save(to: url) }) {
+      completionHandler($0.failure)
     }
   }
 
@@ -143,23 +147,8 @@ open class VZVirtualMachine: NSObject, @unchecked Sendable {
   public func restoreMachineStateFrom(url: URL, completionHandler: @escaping ((any Error)?) -> Void) {
     dispatchPrecondition(condition: .onQueue(boundQueue))
     guard currentState == .stopped else { return refuse { completionHandler(VZError.transition(from: $0)) } }
-    let denied: VZError? =
-      if Fault.restoreInvalidArgument.strikes() {
-        .restoreInvalid
-      } else if Fault.restorePermissionDenied.strikes() {
-        VZError(.restore, "permission denied")
-      } else if Fault.restoreFails.strikes() {
-        .serviceFailed
-      } else if Fault.entitlementMissing.strikes() {
-        .entitlement
-      } else {
-        nil
-      }
-    if let denied { return refuse { _ in completionHandler(denied) } }
-    step(.restoring, silent: .restoreSilent, { vm in try vm.launch(url) }) { [self] outcome in
-      settle(outcome, success: .paused, failure: .stopped)
-      completionHandler(outcome.failure)
-    }
+    if let denied = restoreFault() { return refuse { _ in completionHandler(denied) } }
+    launch(.restoring, url, silent: .restoreSilent, success: .paused) { completionHandler($0.failure) }
   }
 
   // MARK: Inside
@@ -175,43 +164,104 @@ open class VZVirtualMachine: NSObject, @unchecked Sendable {
     boundQueue.async { tell(state) }
   }
 
+  private func restoreFault() -> VZError? {
+    if Fault.entitlementMissing.strikes() { return .entitlement }
+    if Fault.restoreInvalidArgument.strikes() { return .restoreInvalid }
+    if Fault.restorePermissionDenied.strikes() { return VZError(.restore, "permission denied") }
+    if Fault.restoreFails.strikes() { return .serviceFailed }
+    if Fault.oneOfAnIdentifier.isSet, LiveMachines.shared.has(spec.identifier) { return .restoreInvalid }
+    return nil
+  }
+
+  /// A step of the live machine. Where it fails, the state before it holds on.
   private func step(
-    _ during: State, silent: Fault?, _ work: @escaping (VZVirtualMachine) throws -> Void,
-    then: @escaping (Result<Void, any Error>) -> Void
+    _ during: State, silent: Fault, success: State, _ work: @escaping () throws -> Void,
+    _ completion: @escaping (Result<Void, any Error>) -> Void
+  ) {
+    let before = currentState
+    currentState = during
+    if silent.strikes() { return }
+    steps.async { [self] in
+      let outcome = Result { try work() }
+      boundQueue.async { [self] in
+        // The machine may have ended meanwhile; then what it ended as stands.
+        if currentState == during { currentState = outcome.failure == nil ? success : before }
+        completion(outcome)
+      }
+    }
+  }
+
+  /// A new machine, from its kernel or from a saved state.
+  private func launch(
+    _ during: State, _ saved: URL?, silent: Fault?, success: State,
+    _ completion: @escaping (Result<Void, any Error>) -> Void
   ) {
     currentState = during
     if let silent, silent.strikes() { return }
     steps.async { [self] in
-      let outcome = Result { try work(self) }
-      boundQueue.async { then(outcome) }
+      let outcome = Result {
+        let reader = try saved.map { try SavedState.open($0, for: spec) }
+        return try Machine.start(spec, saved: reader) { [weak self] machine, end in
+          self?.boundQueue.async { [weak self] in self?.ended(machine, end) }
+        }
+      }
+      boundQueue.async { [self] in
+        switch outcome {
+        case .success(let new):
+          machine = new
+          LiveMachines.shared.add(new, spec.identifier)
+          currentState = success
+          completion(.success(()))
+        case .failure(let error):
+          currentState = .stopped
+          completion(.failure(error))
+        }
+      }
     }
   }
 
-  private func settle(_ outcome: Result<Void, any Error>, success: State, failure: State) {
-    // The machine may have ended during the step; what it ended as stands.
-    guard machine != nil || failure == .stopped else { return }
-    switch outcome {
-    case .success: currentState = machine == nil ? .stopped : success
-    case .failure: currentState = failure
+  /// QEMU is gone, and it was not `stop` that ended it.
+  private func ended(_ gone: Machine, _ end: Machine.End) {
+    guard gone === machine, currentState != .stopping else { return }
+    switch end {
+    case .guest:
+      isOver(gone, as: .stopped)
+      currentDelegate?.guestDidStop(self)
+    case .killed:
+      isOver(gone, as: .stopped)
+    case .failure(let error):
+      isOver(gone, as: .error)
+      currentDelegate?.virtualMachine(self, didStopWithError: error)
     }
   }
 
-  private func settleStopped() {
+  private func isOver(_ gone: Machine, as state: State) {
+    LiveMachines.shared.remove(gone)
     machine = nil
-    currentState = .stopped
-  }
-
-  private func live() throws -> Machine {
-    guard let machine else { throw VZError.serviceFailed }
-    return machine
-  }
-
-  private func launch(_ saved: URL?) throws {
+    currentState = state
   }
 
   private func makeSocketDevice() -> VZVirtioSocketDevice {
-    VZVirtioSocketDevice(queue: boundQueue) { _, done in done(.failure(VZError.serviceFailed)) }
+    VZVirtioSocketDevice(queue: boundQueue) { [weak self] port, done in
+      guard let machine = self?.machine else { return done(.failure(Port.refused)) }
+      machine.dial(port, done)
+    }
   }
+}
+
+/// Identifiers of the machines that live in this process.
+private final class LiveMachines: @unchecked Sendable {
+  static let shared = LiveMachines()
+  private let lock = NSLock()
+  private var identifiers: [ObjectIdentifier: Data] = [:]
+
+  func add(_ machine: Machine, _ identifier: Data) {
+    lock.withLock { identifiers[ObjectIdentifier(machine)] = identifier }
+  }
+
+  func remove(_ machine: Machine) { lock.withLock { identifiers[ObjectIdentifier(machine)] = nil } }
+
+  func has(_ identifier: Data) -> Bool { lock.withLock { identifiers.values.contains(identifier) } }
 }
 
 extension VZError {
@@ -222,8 +272,8 @@ extension VZError {
   static let serviceFailed = VZError(.internalError, "The virtual machine service failed.")
 }
 
-extension Result where Success == Void, Failure == any Error {
-  fileprivate var failure: (any Error)? {
+extension Result {
+  fileprivate var failure: Failure? {
     guard case .failure(let error) = self else { return nil }
     return error
   }
