@@ -1,3 +1,4 @@
+import BSMHelperCore
 import Foundation
-import Dispatch
-print("hello", ProcessInfo.processInfo.operatingSystemVersionString, CommandLine.arguments, try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe"))
+
+exit(BSMHelper.run(Array(CommandLine.arguments.dropFirst())))
