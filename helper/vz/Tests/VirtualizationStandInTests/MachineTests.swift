@@ -56,6 +56,5 @@ final class MachineTests: XCTestCase {
     XCTAssertEqual(again["boot_id"] as? String, hello["boot_id"] as? String)
     XCTAssertEqual(again["ram_nonce"] as? String, hello["ram_nonce"] as? String)
     try second.stop()
-    wait(for: [], timeout: 0)
   }
 }

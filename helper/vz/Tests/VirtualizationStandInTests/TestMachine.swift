@@ -127,10 +127,14 @@ extension Result {
 extension VZVirtioSocketConnection {
   func send(_ message: [String: Any]) throws {
     let body = try JSONSerialization.data(withJSONObject: message)
-    let length = withUnsafeBytes(of: UInt32(body.count).bigEndian) { Data($0) }
-    for byte in [length + body] {
-      let n = byte.withUnsafeBytes { Glibc.send(fileDescriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
-      guard n == byte.count else { throw POSIXError(.EIO) }
+    let frame = withUnsafeBytes(of: UInt32(body.count).bigEndian) { Data($0) } + body
+    try frame.withUnsafeBytes { bytes in
+      var at = 0
+      while at < bytes.count {
+        let n = Glibc.send(fileDescriptor, bytes.baseAddress?.advanced(by: at), bytes.count - at, Int32(MSG_NOSIGNAL))
+        guard n > 0 else { throw POSIXError(.EIO) }
+        at += n
+      }
     }
   }
 

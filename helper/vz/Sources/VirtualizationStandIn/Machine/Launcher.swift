@@ -54,7 +54,9 @@ final class Launcher: @unchecked Sendable {
       started.fulfil(.failure(VZError(.internalError, said.isEmpty ? "QEMU did not start." : said)))
       reaped.fulfil(())
       exited(exit)
+      // Both kept this object alive until now.
       exited = { _ in }
+      output.ended = {}
     }
     complaints.received = { [unowned self] bytes in
       said = String((said + String(decoding: bytes, as: UTF8.self)).suffix(4096))

@@ -53,8 +53,9 @@ final class Port {
     let id = lastId
     state = .dialling(id: id, deadline: deadline, done: done)
     stream.write(BridgeRecord.header(id, .open))
+    // Not `done`: it would hold on to what the caller's handler has, long after it was called.
     loop.after(.milliseconds(patience)) { [weak self] in
-      guard let self, case .dialling(id, _, _) = state else { return }
+      guard let self, case .dialling(id, let deadline, let done) = state else { return }
       if .now() >= deadline {
         state = .idle
         done(.failure(Port.refused))
