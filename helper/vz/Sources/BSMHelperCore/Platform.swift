@@ -202,6 +202,66 @@ func startOfProcess(_ pid: Int32) -> String? {
     #endif
 }
 
+/// A process in which the hypervisor runs a VM of ours.
+struct VMProcess: Equatable {
+    let pid: Int32
+    let start: String
+}
+
+/// Every such process there is now. The framework does not say which belongs to which VM; whoever asks before and
+/// after a start learns it.
+func vmProcesses() -> [VMProcess] {
+    #if os(Linux)
+        let pids = ((try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []).compactMap { Int32($0) }
+        let found = pids.filter { processName($0).hasPrefix("qemu-system") && isDescendant($0) }
+    #else
+        var pids = [Int32](repeating: 0, count: 8192)
+        let bytes = proc_listpids(UInt32(PROC_UID_ONLY), getuid(), &pids, Int32(pids.count * MemoryLayout<Int32>.stride))
+        let found = pids.prefix(max(0, Int(bytes)) / MemoryLayout<Int32>.stride)
+            .filter { $0 > 0 && processName($0).hasPrefix("com.apple.Virtualization.VirtualMachine") }
+    #endif
+    return found.compactMap { pid in startOfProcess(pid).map { VMProcess(pid: pid, start: $0) } }
+}
+
+/// Resident bytes, or nil when it is gone.
+func residentBytes(of process: VMProcess) -> Int? {
+    guard startOfProcess(process.pid) == process.start else { return nil }
+    #if os(Linux)
+        guard let text = try? String(contentsOfFile: "/proc/\(process.pid)/statm", encoding: .utf8) else { return nil }
+        return text.split(separator: " ").dropFirst().first.flatMap { Int($0) }.map { $0 * Int(getpagesize()) }
+    #else
+        var info = proc_taskinfo()
+        let size = Int32(MemoryLayout<proc_taskinfo>.size)
+        return proc_pidinfo(process.pid, PROC_PIDTASKINFO, 0, &info, size) == size ? Int(info.pti_resident_size) : nil
+    #endif
+}
+
+private func processName(_ pid: Int32) -> String {
+    #if os(Linux)
+        return (try? String(contentsOfFile: "/proc/\(pid)/comm", encoding: .utf8)) ?? ""
+    #else
+        var name = [UInt8](repeating: 0, count: 4096)
+        let length = proc_pidpath(pid, &name, UInt32(name.count))
+        return String(decoding: name.prefix(max(0, Int(length))), as: UTF8.self).split(separator: "/").last.map(String.init) ?? ""
+    #endif
+}
+
+#if os(Linux)
+    /// The stand-in starts its VMs through a launcher: they are grandchildren.
+    private func isDescendant(_ pid: Int32) -> Bool {
+        var next = pid
+        for _ in 0..<4 {
+            guard let text = try? String(contentsOfFile: "/proc/\(next)/stat", encoding: .utf8),
+                let end = text.range(of: ")", options: .backwards)?.upperBound
+            else { return false }
+            let parent = text[end...].split(separator: " ").dropFirst().first.flatMap { Int32($0) } ?? 0
+            if parent == getpid() { return true }
+            next = parent
+        }
+        return false
+    }
+#endif
+
 // MARK: - Files
 
 /// Makes `target`, which must not exist, a private copy of `source`: a clone where the disk can, else byte by byte.

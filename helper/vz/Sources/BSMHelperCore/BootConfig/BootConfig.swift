@@ -82,11 +82,12 @@ private func checkFile(
     defer { close(fd) }
     let facts = try Files.status(fd)
     guard Files.isRegular(facts) else { throw invalid("The \(what) \(path) is not a regular file.", "Give a file as --\(what).") }
+    // What it is comes first: of another kind says more than of another size.
+    try check(fd, facts)
     if let expected = expected, facts.st_size < expected.size {
         throw invalid("The \(what) \(path) is truncated: it has \(facts.st_size) of the \(expected.size) bytes its manifest names.",
             "Build the guest image again (npm run guest).")
     }
-    try check(fd, facts)
 }
 
 /// `Documentation/arm64/booting.rst`: an Image has this magic number at byte 56.

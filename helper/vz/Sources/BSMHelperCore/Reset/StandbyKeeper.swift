@@ -112,6 +112,9 @@ final class StandbyKeeper {
         if case .ready(let prepared) = old { Worker.start("bsm.standby.end") { _ = try? prepared.vm.kill() } }
     }
 
+    /// The helper's end has begun: no news of the standby from now on.
+    func retire() { state.with { $0.isClosed = true } }
+
     func close() {
         ticker?.stop()
         let old = state.with { state -> Kind in
@@ -195,7 +198,7 @@ final class StandbyKeeper {
 
     private func died(_ prepared: PreparedVM) {
         let wasOurs = state.with { state -> Bool in
-            guard case .ready(let current) = state.kind, current.vm === prepared.vm else { return false }
+            guard !state.isClosed, case .ready(let current) = state.kind, current.vm === prepared.vm else { return false }
             set(&state, .none, message: "The standby ended by itself.")
             state.retryAt = now() + state.retryMs
             return true

@@ -116,6 +116,7 @@ final class Helper {
         }
         sleepWatch = nil
         live?.retire()
+        running?.standby.retire()
         let ladders = surroundings.registry.close().map { vm in
             Worker.run("bsm.stop") { StopLadder(vm).run(isAwake: vm === live?.vm && exec == nil) }
         }

@@ -12,8 +12,7 @@ extension Helper {
             "boot_ms": JSON(orNull: state.bootMs), "booted_at": JSON(orNull: state.bootedAt), "cpus": JSON(config.cpus),
             "memory_mib": JSON(config.memoryMib), "vm_id": JSON(orNull: live?.vm.id),
             "vsock_cid": live?.prepared.hello.vsockCid.map(JSON.init),
-            // The framework runs the VM in a service of its own, which it does not name.
-            "host_rss_bytes": .null, "epoch": JSON(orNull: live?.epoch), "image": config.image?.facts ?? .null,
+            "host_rss_bytes": JSON(orNull: live?.vm.machine.residentBytes), "epoch": JSON(orNull: live?.epoch), "image": config.image?.facts ?? .null,
             "guest": live?.guestFacts ?? .null, "channels": .array(live?.vm.channelStatus.map(\.json) ?? []),
             "last_reset": state.lastReset?.json ?? .null,
             "golden": golden.map {

@@ -34,7 +34,9 @@ final class Machine: NSObject, VZVirtualMachineDelegate {
     private var socket: VZVirtioSocketDevice?
     /// One connect at a time: around twenty failing at once can wedge the device.
     private let connecting = NSLock()
-    private let isPoweringOff = Protected(false)
+    private let process = Protected<VMProcess?>(nil)
+    /// One start at a time, so that the process that appears is this machine's.
+    private static let starting = NSLock()
 
     init(_ plan: MachinePlan, consolePath: String?, consoleListener: ((String) -> Void)? = nil) throws {
         self.plan = plan
@@ -67,7 +69,7 @@ final class Machine: NSObject, VZVirtualMachineDelegate {
     // MARK: - Steps
 
     func start() throws {
-        try step(.start, ms: Machine.startMs) { vm, done in vm.start(completionHandler: done) }
+        try noticingProcess { try step(.start, ms: Machine.startMs) { vm, done in vm.start(completionHandler: done) } }
     }
 
     func pause() throws {
@@ -94,14 +96,28 @@ final class Machine: NSObject, VZVirtualMachineDelegate {
     func restore(from path: String, consoleLocked: () -> Bool) throws {
         guard #available(macOS 14.0, *), canBeSaved else { throw RestoreRefused(failure: .permanent, error: noFastSnapshot) }
         do {
-            try raw(.restore, ms: Machine.restoreMs) { vm, done in
-                vm.restoreMachineStateFrom(url: URL(fileURLWithPath: path)) { error in done(error.map(Result.failure) ?? .success(())) }
+            try noticingProcess {
+                try raw(.restore, ms: Machine.restoreMs) { vm, done in
+                    vm.restoreMachineStateFrom(url: URL(fileURLWithPath: path)) { error in done(error.map(Result.failure) ?? .success(())) }
+                }
             }
         } catch {
             throw RestoreRefused(
                 failure: error is BsmError ? .service : restoreFailure(error, consoleLocked: consoleLocked()),
                 error: frameworkError(error, during: .restore))
         }
+    }
+
+    /// Resident bytes of the process that runs it, where one was noticed.
+    var residentBytes: Int? { process.current.flatMap(BSMHelperCore.residentBytes) }
+
+    private func noticingProcess(_ body: () throws -> Void) throws {
+        Machine.starting.lock()
+        defer { Machine.starting.unlock() }
+        let before = vmProcesses()
+        try body()
+        let new = vmProcesses().filter { !before.contains($0) }
+        if new.count == 1 { process.with { $0 = new.first } }
     }
 
     /// What the framework itself says of the machine, asked now (§4, source 3).
