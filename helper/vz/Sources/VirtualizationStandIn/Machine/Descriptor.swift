@@ -1,7 +1,8 @@
 import CStandIn
 import Foundation
 
-/// A file descriptor that is closed exactly once: a second close would hit a stranger's.
+/// A file descriptor that is closed exactly once: a second close would hit a stranger's. It lives as long as its last
+/// reference, which the optimizer may take for earlier than the last use of its number: `withExtendedLifetime`.
 final class Descriptor: @unchecked Sendable {
   let number: Int32
 
@@ -50,7 +51,10 @@ final class Descriptor: @unchecked Sendable {
 
 /// Sends `bytes` with a descriptor, which the receiver gets a duplicate of.
 func sendDescriptor(_ descriptor: Descriptor, over socket: Descriptor, with bytes: [UInt8]) throws {
-  guard stand_in_send_fd(socket.number, descriptor.number, bytes, bytes.count) == bytes.count else {
+  let sent = withExtendedLifetime((descriptor, socket)) {
+    stand_in_send_fd(socket.number, descriptor.number, bytes, bytes.count)
+  }
+  guard sent == bytes.count else {
     throw VZError(.internalError, "sendmsg: \(lastError())")
   }
 }

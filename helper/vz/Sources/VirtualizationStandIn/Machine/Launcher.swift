@@ -167,7 +167,10 @@ final class Launcher: @unchecked Sendable {
     defer { for argument in list { free(argument) } }
     var empty: [UnsafeMutablePointer<CChar>?] = [nil]
     var pid: pid_t = 0
-    let failure = posix_spawn(&pid, path, &actions, &attributes, list, &empty)
+    // Held on to by name: the optimizer lets go of what only its number is still used of, and that closes it.
+    let failure = withExtendedLifetime(sources) {
+      posix_spawn(&pid, path, &actions, &attributes, list, &empty)
+    }
     guard failure == 0 else {
       throw VZError(.internalError, "\(path) could not be started: \(String(cString: strerror(failure)))")
     }

@@ -198,11 +198,13 @@ final class Machine: @unchecked Sendable {
   private static func copy(_ url: URL) throws -> Descriptor {
     let file = try Descriptor.open(url, O_RDONLY, refusal: .invalidVirtualMachineConfiguration)
     let memory = try Descriptor.memory(url.lastPathComponent)
-    var left = Int(try file.status().st_size)
-    while left > 0 {
-      let n = sendfile(memory.number, file.number, nil, left)
-      guard n > 0 else { throw VZError(.invalidVirtualMachineConfiguration, "\(url.path): \(lastError())") }
-      left -= n
+    try withExtendedLifetime((file, memory)) {
+      var left = Int(try file.status().st_size)
+      while left > 0 {
+        let n = sendfile(memory.number, file.number, nil, left)
+        guard n > 0 else { throw VZError(.invalidVirtualMachineConfiguration, "\(url.path): \(lastError())") }
+        left -= n
+      }
     }
     return memory
   }
@@ -210,7 +212,7 @@ final class Machine: @unchecked Sendable {
   /// A restored machine never runs its kernel, but QEMU wants one to read: a header without code.
   private static func kernelStub() throws -> Descriptor {
     let memory = try Descriptor.memory("kernel-stub", bytes: 4096)
-    _ = pwrite(memory.number, "ARM\u{64}", 4, 56)
+    withExtendedLifetime(memory) { _ = pwrite(memory.number, "ARM\u{64}", 4, 56) }
     return memory
   }
 }

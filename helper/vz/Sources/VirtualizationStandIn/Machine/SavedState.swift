@@ -61,8 +61,9 @@ enum SavedState {
   static func create(_ url: URL, _ fill: (Descriptor) throws -> Void) throws {
     let number = Glibc.open(url.path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
     guard number >= 0 else { throw VZError(errno == ENOSPC ? .outOfDiskSpace : .save, lastError()) }
+    let file = Descriptor(owning: number)
     do {
-      try fill(Descriptor(owning: number))
+      try withExtendedLifetime(file) { try fill(file) }
     } catch {
       unlink(url.path)
       throw error
@@ -128,9 +129,11 @@ enum SavedState {
       throw VZError(.restore, errno == EACCES || errno == EPERM ? "permission denied" : lastError())
     }
     let file = Descriptor(owning: number)
-    guard try take(magic.count, from: file) == magic,
-      let header = try? JSONDecoder().decode(Header.self, from: Data(try block(from: file, atMost: 1 << 16)))
-    else { throw VZError.restoreInvalid }
+    let header = try withExtendedLifetime(file) { () -> Header? in
+      guard try take(magic.count, from: file) == magic else { return nil }
+      return try? JSONDecoder().decode(Header.self, from: Data(try block(from: file, atMost: 1 << 16)))
+    }
+    guard let header else { throw VZError.restoreInvalid }
     guard header.owner == .current else { throw VZError(.restore, "permission denied") }
     guard header.facts == Facts(spec) else { throw VZError.restoreInvalid }
     return Reader(header: header, file: file)
@@ -232,5 +235,7 @@ private final class Mapping {
     if let start = bytes.baseAddress { munmap(UnsafeMutableRawPointer(mutating: start), bytes.count) }
   }
 
-  func use(_ body: (UnsafeRawBufferPointer) throws -> Void) rethrows { try body(bytes) }
+  func use(_ body: (UnsafeRawBufferPointer) throws -> Void) rethrows {
+    try withExtendedLifetime(self) { try body(bytes) }
+  }
 }
