@@ -91,6 +91,7 @@ struct ExecRequest {
         commandId = try fields.uuid("command_id")
         tool = try fields.string("tool", length: 1...256)
         params = try fields.object("params")
+        guard !params.hasPrototypeKey else { throw FormError(description: "params: the key \"__proto__\" is not taken") }
         deadlineMs = try fields.int("deadline_ms", Limits.deadlineMs)
         filesIn = try fields.optionalArray("files_in", max: 256)?.map { value in
             var file = try Fields(value, at: "files_in")
@@ -139,5 +140,16 @@ struct ExecRequest {
             "files_out": filesOut.map(JSON.init), "stdin": stdin.map { JSON(sha256($0)) }, "cwd": cwd.map(JSON.init),
             "env": env.map(JSON.object),
         ]).canonicalBytes
+    }
+}
+
+extension JSON {
+    /// A key that readers in JavaScript drop, or take for something else than data: they would see another request.
+    fileprivate var hasPrototypeKey: Bool {
+        switch self {
+        case .object(let members): return members.contains { $0.key == "__proto__" || $0.value.hasPrototypeKey }
+        case .array(let values): return values.contains(where: \.hasPrototypeKey)
+        default: return false
+        }
     }
 }

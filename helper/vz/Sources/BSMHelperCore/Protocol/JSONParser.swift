@@ -7,7 +7,7 @@ struct JSONError: Error, CustomStringConvertible {
 
 extension JSON {
     /// Parses UTF-8. Refuses what two parsers could read in two ways: a repeated key, half of a
-    /// surrogate pair, a number beyond double, a key that JavaScript takes for a prototype; and nesting beyond `maxDepth` before it costs anything.
+    /// surrogate pair, a number beyond double; and nesting beyond `maxDepth` before it costs anything.
     static func parse(_ bytes: [UInt8], maxDepth: Int = Limits.jsonDepth) throws -> JSON {
         guard isUTF8(bytes) else { throw JSONError(description: "the text is not UTF-8") }
         return try bytes.withUnsafeBufferPointer { buffer in
@@ -70,7 +70,6 @@ private struct JSONParser {
             skipSpace()
             let key = try string()
             guard keys.insert(Array(key.utf8)).inserted else { throw error("the key \"\(key.prefix(64))\" is repeated") }
-            guard key != "__proto__" else { throw error("the key \"__proto__\" is not taken") }
             skipSpace()
             guard take(":") else { throw error("a colon is missing") }
             members.append(JSON.Member(key: key, value: try value()))
