@@ -108,15 +108,13 @@ async function testOnMac(swift: Swift, build: string[], filters: string[]) {
   }
 }
 
-/** XCTest ends with `Executed N tests, with S tests skipped and F failures (U unexpected)`. */
+/** XCTest says of each test how it began and how it ended; a crash takes the rest of the run with it. */
 function outcome(code: number, output: string) {
-  const last = [
-    ...output.matchAll(/Executed (\d+) tests?, with (?:(\d+) tests? skipped and )?(\d+) failures?/g),
-  ].at(-1)
-  const [total, skipped, failures] = [last?.[1], last?.[2], last?.[3]].map((text) => Number(text ?? 0))
-  // A failed test may count more than one failure; a crash none.
-  const failed = code === 0 ? 0 : Math.max(1, Math.min(failures ?? 0, total ?? 0))
-  return { passed: Math.max(0, (total ?? 0) - (skipped ?? 0) - failed), failed, skipped: skipped ?? 0 }
+  const count = (how: string) => output.match(new RegExp(`^Test Case .+ ${how}`, 'gm'))?.length ?? 0
+  const [started, passed, skipped] = [count('started'), count('passed \\('), count('skipped \\(')]
+  const failed = started - passed - skipped
+  if (code !== 0 && failed === 0) console.error(`the tests ended with ${code}`)
+  return { passed, failed: code === 0 ? failed : Math.max(1, failed), skipped }
 }
 
 async function reportCoverage(swift: Swift, bundle: string, profiles: string): Promise<void> {
