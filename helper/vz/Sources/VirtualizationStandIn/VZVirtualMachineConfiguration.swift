@@ -15,7 +15,8 @@ open class VZVirtualMachineConfiguration: NSObject {
   public class var minimumAllowedMemorySize: UInt64 { 4 * mebibyte }
   public class var maximumAllowedMemorySize: UInt64 { ProcessInfo.processInfo.physicalMemory / mebibyte * mebibyte }
   public class var minimumAllowedCPUCount: Int { 1 }
-  public class var maximumAllowedCPUCount: Int { max(1, ProcessInfo.processInfo.activeProcessorCount) }
+  /// Two at least: emulated CPUs need no cores of their own.
+  public class var maximumAllowedCPUCount: Int { max(2, ProcessInfo.processInfo.activeProcessorCount) }
 
   public override init() { super.init() }
 
