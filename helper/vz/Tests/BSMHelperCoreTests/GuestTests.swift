@@ -54,6 +54,7 @@ final class FakeGuest {
     private var received: [JSON] = []
 
     init() {
+        signal(SIGPIPE, SIG_IGN)  // as the helper itself does
         var ends: [Int32] = [-1, -1]
         #if os(Linux)
             socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &ends)

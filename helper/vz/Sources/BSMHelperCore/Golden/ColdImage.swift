@@ -4,7 +4,6 @@ import Foundation
 final class ColdImage: Origin {
     /// Boots in seconds; emulated on a busy machine in some more. A minute means that it will not.
     private static let bootMs = 60_000.0
-    private static let helloMs = 10_000.0
 
     let path = BootPath.coldBoot
     let hash: String
@@ -55,8 +54,7 @@ final class ColdImage: Origin {
     }
 
     private func greet(_ vm: GuestVM) throws -> Hello {
-        try vm.dial([.control], ms: ColdImage.bootMs)
-        let hello = try vm.control.hello(ms: ColdImage.helloMs)
+        let hello = try vm.greet([.control], ms: ColdImage.bootMs)
         if let manifest = image.manifest { try checkHello(hello, manifest) }
         guard hello.isFrozen, !hello.ramNonce.isEmpty else {
             throw BsmError(.imageMismatch, .guest, "The guest was not born frozen with a nonce of its own.",

@@ -2,8 +2,9 @@ import Foundation
 
 /// RFC 4648 with padding, and nothing else: no white space, no other alphabet.
 func fromBase64(_ text: String) -> [UInt8]? {
-    guard text.utf8.count % 4 == 0, let data = Data(base64Encoded: text) else { return nil }
-    return [UInt8](data)
+    let padding = text.utf8.reversed().prefix { $0 == UInt8(ascii: "=") }.count
+    guard text.utf8.count % 4 == 0, padding <= 2, let data = Data(base64Encoded: text) else { return nil }
+    return data.count == text.utf8.count / 4 * 3 - padding ? [UInt8](data) : nil
 }
 
 func toBase64(_ bytes: [UInt8]) -> String { Data(bytes).base64EncodedString() }

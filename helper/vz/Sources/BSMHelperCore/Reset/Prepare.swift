@@ -42,8 +42,7 @@ struct Preparer {
         let vm = try origin.makeVM(started: registry.add)
         do {
             ended(.load)
-            try vm.dial(ms: Preparer.stepMs)
-            let hello = try vm.control.hello(ms: Preparer.stepMs)
+            let hello = try vm.greet(ms: Preparer.stepMs)
             ended(.reconnect)
             let key = try epochs.next()
             let firstAck = try vm.control.resume(key, ms: Preparer.stepMs)

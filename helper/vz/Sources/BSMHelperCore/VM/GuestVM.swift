@@ -54,6 +54,20 @@ final class GuestVM {
         for port in ports { try channel(port).open(ms: max(1, end - now())) }
     }
 
+    /// Dials, and dials again while a connection ends before the guest said Hello: one that opens proves nothing yet.
+    func greet(_ ports: [GuestPort] = GuestPort.allCases, ms: Double) throws -> Hello {
+        let end = now() + ms
+        while true {
+            try dial(ports, ms: max(1, end - now()))
+            do {
+                return try control.hello(ms: max(1, end - now()))
+            } catch {
+                guard now() < end, machine.ended.outcome == nil else { throw error }
+                sleep(ms: 20)
+            }
+        }
+    }
+
     func hangUp() {
         state.with { $0.isClosing = true }
         for channel in channels.values { channel.close() }
@@ -84,10 +98,19 @@ final class GuestVM {
         state.with { if $0.execution === execution { $0.execution = nil } }
     }
 
-    /// Cuts the power; returns once the machine is stopped.
+    /// Cuts the power; returns once the machine is stopped. Before macOS 12 the framework cannot: there the guest is
+    /// asked, and a guest that does not comply is told as one that was not stopped.
     func kill() throws -> MachineEnd {
         state.with { $0.isClosing = true }
+        if !machine.plan.features.hasStopAndDiskModes { askToPowerOff() }
         return try machine.kill()
+    }
+
+    private func askToPowerOff() {
+        guard machine.ended.outcome == nil else { return }
+        // A standby is paused, and a paused guest hears nothing. What fails here shows in that the machine goes on.
+        if (try? machine.apiState(ms: Limits.sourceSilenceMs)) == .paused { try? machine.resume() }
+        try? control.powerOff()
     }
 
     private func channel(_ port: GuestPort) -> Channel {
