@@ -1,14 +1,25 @@
+import Foundation
+
 /// Guest queries on port 1026 (§3).
 final class Queries {
+    /// A guest works on 64 at a time and refuses more; others wait here.
+    private static let atOnce = 32
+
     private let channel: Channel
+    private let places = DispatchSemaphore(value: Queries.atOnce)
     private let requests = PendingRequests<GuestResponse>()
 
     init(_ channel: Channel) { self.channel = channel }
 
     /// Asks the guest; without `ms`, what the guest has for this kind, and as much again for the way.
     func ask(_ kind: QueryKind, ms: Double? = nil) throws -> JSON {
+        let ms = ms ?? 2 * kind.deadlineMs
+        guard places.wait(timeout: .now() + .microseconds(Int(ms * 1000))) == .success else {
+            throw BsmError(.busy, .helper, "Too many queries are under way.", next: "Wait for some responses.")
+        }
+        defer { places.signal() }
         let id = newUUID()
-        let response = try requests.ask(id, ms: ms ?? 2 * kind.deadlineMs) {
+        let response = try requests.ask(id, ms: ms) {
             try channel.send(
                 .record([
                     "type": JSON("GuestQuery"), "query_id": JSON(id), "query_kind": JSON(kind.rawValue), "ts": JSON(timestamp()),

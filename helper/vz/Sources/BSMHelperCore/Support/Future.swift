@@ -33,11 +33,8 @@ final class Future<Value>: @unchecked Sendable {
 
     /// Waits at most `ms` milliseconds; throws what the work threw, or `late()`.
     func wait(ms: Double, late: () -> Error) throws -> Value {
-        let waited = group.wait(timeout: .now() + .microseconds(Int(max(0, ms) * 1000)))
-        guard let outcome = outcome else {
-            _ = waited
-            throw late()
-        }
+        _ = group.wait(timeout: .now() + .microseconds(Int(max(0, ms) * 1000)))
+        guard let outcome = outcome else { throw late() }
         return try outcome.get()
     }
 
