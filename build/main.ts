@@ -5,6 +5,7 @@ import { SetupError, step } from './progress.ts'
 import { root } from './root.ts'
 import { runForCode } from './run.ts'
 import { installSystemPackages, type Purpose } from './system-packages.ts'
+import { buildVzHelper, testVzHelper } from './vz-helper.ts'
 
 /** Everything that `npm start` and `npm test` need, built where its inputs changed. */
 async function setUp(what: Purpose): Promise<void> {
@@ -17,10 +18,31 @@ async function setUp(what: Purpose): Promise<void> {
     await buildImage({ recipe: 'base', log })
   })
   if (what !== 'test') return
+  await step('vz helper', buildVzHelper)
   await step('guest images of the tests', async (log) => {
     await buildImage({ recipe: 'base', variant: 'test', log })
     await buildImage({ recipe: 'python', log })
   })
+}
+
+/** What the vz helper's own tests need on Linux: a guest, and a QEMU to run it. */
+async function testTheVzHelper(args: string[]): Promise<number> {
+  if (process.platform === 'linux') {
+    await step('system packages', (log) => installSystemPackages('start', log))
+    await step('launcher', async () => void (await buildLauncher()))
+    await step('guest image', async (log) => {
+      await buildImage({ recipe: 'base', log })
+    })
+  }
+  const { passed, failed, skipped } = await step('vz helper tests', (log) =>
+    testVzHelper(log, {
+      filters: args.filter((arg) => !arg.startsWith('--')),
+      coverage: args.includes('--coverage'),
+      threads: args.includes('--threads'),
+    }),
+  )
+  console.log(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`)
+  return failed === 0 && passed > 0 ? 0 : 1
 }
 
 /** Runs one of the house's own TypeScript programs, in the foreground. */
@@ -53,6 +75,16 @@ try {
       process.exitCode = await runTests(args)
       break
     }
+    case 'helper:vz':
+      if (process.platform === 'linux') {
+        await step('system packages', (log) => installSystemPackages('start', log))
+        await step('launcher', async () => void (await buildLauncher()))
+      }
+      await step('vz helper', buildVzHelper)
+      break
+    case 'helper:vz:test':
+      process.exitCode = await testTheVzHelper(args)
+      break
     case 'guest':
       await step('system packages', (log) => installSystemPackages('start', log))
       process.exitCode = await tsx('guest/image/build.ts', args)

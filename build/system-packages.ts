@@ -17,6 +17,7 @@ const NEEDS = {
   start: FOR_START,
   test: [...FOR_START, { program: 'chromium', package: 'chromium', for: 'the browser tests' }],
   bench: [...FOR_START, { program: 'qemu-img', package: 'qemu-utils', for: "QEMU's own snapshots" }],
+  swift: [{ program: 'debootstrap', package: 'debootstrap', for: 'Swift from Debian 13' }],
 } satisfies Record<string, Need[]>
 export type Purpose = keyof typeof NEEDS
 

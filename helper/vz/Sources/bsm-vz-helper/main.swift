@@ -1,0 +1,4 @@
+import BSMHelperCore
+import Foundation
+
+exit(BSMHelper.run(Array(CommandLine.arguments.dropFirst())))
