@@ -291,12 +291,15 @@ func unixSocketAddress(_ path: String) -> sockaddr_un {
     return address
 }
 
+/// `SOCK_STREAM`, which Linux imports as a type of its own.
+#if os(Linux)
+    let streamSocket = Int32(SOCK_STREAM.rawValue)
+#else
+    let streamSocket = SOCK_STREAM
+#endif
+
 func newUnixSocket() throws -> Int32 {
-    #if os(Linux)
-        let fd = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
-    #else
-        let fd = socket(AF_UNIX, SOCK_STREAM, 0)
-    #endif
+    let fd = socket(AF_UNIX, streamSocket, 0)
     guard fd >= 0 else { throw SystemError("socket") }
     _ = fcntl(fd, F_SETFD, FD_CLOEXEC)
     return fd

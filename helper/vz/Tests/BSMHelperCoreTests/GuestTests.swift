@@ -56,11 +56,7 @@ final class FakeGuest {
     init() {
         signal(SIGPIPE, SIG_IGN)  // as the helper itself does
         var ends: [Int32] = [-1, -1]
-        #if os(Linux)
-            socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &ends)
-        #else
-            socketpair(AF_UNIX, SOCK_STREAM, 0, &ends)
-        #endif
+        socketpair(AF_UNIX, streamSocket, 0, &ends)
         (near, far) = (ends[0], ends[1])
     }
 
