@@ -3,7 +3,6 @@ import { join } from 'node:path'
 import { z } from 'zod'
 import { root } from './root.ts'
 import { runForCode } from './run.ts'
-import { testVzHelper } from './vz-helper.ts'
 
 type Outcome = { passed: number; failed: number; skipped: number }
 type Stage = { name: string; run: () => Promise<Outcome> }
@@ -48,11 +47,6 @@ const goTests = (folder: string): Stage => ({
     return outcome
   },
 })
-
-const swiftTests: Stage = {
-  name: 'swift test helper/vz',
-  run: async () => await testVzHelper(console.error),
-}
 
 const VitestReport = z.object({
   numPassedTests: z.int(),
@@ -106,7 +100,6 @@ export async function runTests(filters: string[]): Promise<number> {
           goTests('guest'),
           whole('go vet launcher', 'go', ['vet', './...'], join(root, 'helper/qemu/launcher')),
           goTests('helper/qemu/launcher'),
-          swiftTests,
           vitest('unit', []),
           vitest('real', []),
         ]
