@@ -79,6 +79,7 @@ try {
         await step('system packages', (log) => installSystemPackages('start', log))
         await step('launcher', async () => void (await buildLauncher()))
       }
+      await step('vz helper', buildVzHelper)
       break
     case 'helper:vz:test':
       process.exitCode = await testTheVzHelper(args)

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { MemUsageResult, OpenFdCountResult, ProcessListResult } from '../../../core/protocol/index.ts'
+import { until } from '../../support/deadline.ts'
 import { group } from '../check.ts'
 
 const check = group('query', '§3', 'vm')
@@ -39,13 +40,13 @@ export const queryChecks = [
   }),
   check('processes-tool', 'ProcessList shows the running tool', async ({ vm }) => {
     const after = vm.mark
-    const run = vm.sh('echo go; sleep 2')
+    const run = vm.sh('echo go; sleep 5')
     await vm.event('exec_output', { after })
-    const { processes } = ProcessListResult.parse((await vm.query('ProcessList')).result)
-    assert.ok(
-      processes.some(({ name }) => /sleep|busybox/.test(name)),
-      JSON.stringify(processes),
-    )
+    // The shell has said so before it begins to sleep.
+    await until(4_000, 'the tool in the list of processes', async () => {
+      const { processes } = ProcessListResult.parse((await vm.query('ProcessList')).result)
+      return processes.some(({ name }) => /sleep|busybox/.test(name))
+    })
     await run
   }),
   check('processes-cap', 'ProcessList gives at most a hundred', async ({ vm }) => {
