@@ -23,7 +23,7 @@ export class Epochs {
   readonly #floorPath: string
   #last: number
 
-  /** `keyPath` names the key that signs; throws `VM_LIFECYCLE_ERROR` when a file is not as we wrote it. */
+  /** `keyPath` names the key that signs; throws `VM_LIFECYCLE_ERROR` where a file or directory is not ours alone. */
   constructor(stateDir: string, keyPath: string = manifestKeyPath()) {
     requirePrivateDirectory(stateDir)
     this.#authenticator = new Authenticator(keyPath)
@@ -32,7 +32,11 @@ export class Epochs {
     requirePrivateDirectory(floors)
     // Named under the key: with a new key, old floors are not in the way.
     this.#floorPath = join(floors, this.#authenticator.nameOf(realpathSync(stateDir)))
-    this.#last = Math.max(this.#read(this.#path), this.#read(this.#floorPath))
+    const known = [this.#read(this.#path), this.#read(this.#floorPath)]
+    this.#last = Math.max(...known.map((epoch) => epoch ?? 0))
+    // A file of another key, or a damaged one, says nothing; where nothing else does either, beginning again at 1
+    // could repeat an epoch. No counter that rises by one a reset has come as far as the clock's seconds.
+    if (this.#last === 0 && known.includes(null)) this.#last = Math.floor(Date.now() / 1000)
   }
 
   /** A new epoch with its token. */
@@ -63,17 +67,14 @@ export class Epochs {
     }
   }
 
-  #read(path: string): number {
+  /** Null: there is a file, but not as this key signed it. */
+  #read(path: string): number | null {
     const text = readPrivateFile(path)
     if (text === null) return 0
     try {
       return this.#authenticator.open(text, Signed).epoch
-    } catch (cause) {
-      // Starting again at 1 could repeat an epoch: only a person can tell that none is in use.
-      throw new BsmError('VM_LIFECYCLE_ERROR', 'helper', `The epoch file ${path} is damaged.`, {
-        nextStep: 'Move the state directory away and start again.',
-        cause,
-      })
+    } catch {
+      return null
     }
   }
 }
