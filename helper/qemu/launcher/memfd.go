@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 	"unsafe"
 )
 
@@ -179,9 +180,19 @@ func createMemfd(name string) (int, error) {
 	return int(fd), nil
 }
 
+// unmapWithin is how long a killed process may take to give its mappings back: a QEMU that something
+// of its own stands in front of ends a little after what was reaped.
+const unmapWithin = 5 * time.Second
+
 // seal makes the bytes final: a private mapping can still be made and written, the file itself no more.
 func seal(fd int) error {
-	_, _, errno := syscall.Syscall(syscall.SYS_FCNTL, uintptr(fd), fAddSeals, sealSeal|sealShrink|sealGrow|sealWrite)
+	var errno syscall.Errno
+	for end := time.Now().Add(unmapWithin); ; time.Sleep(2 * time.Millisecond) {
+		_, _, errno = syscall.Syscall(syscall.SYS_FCNTL, uintptr(fd), fAddSeals, sealSeal|sealShrink|sealGrow|sealWrite)
+		if errno != syscall.EBUSY || time.Now().After(end) {
+			break
+		}
+	}
 	if errno == syscall.EBUSY {
 		return errors.New("the memory is still mapped writable by a living process")
 	}
