@@ -95,6 +95,8 @@ export class GoldenStore {
         if (ram !== manifest.ram) throw corrupt(directory, 'its bytes are not those that its manifest names')
         return manifest
       })
+      // It may reject before anyone has asked; whoever asks still sees it.
+      verified.catch(() => undefined)
       const golden = new Golden({
         config,
         nonce: manifest.nonce,
