@@ -1,0 +1,1 @@
+export { PageSession, type PageRequest, type PageTransport } from './page-session.ts'
