@@ -1,12 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import type { App } from '../app.ts'
-import type { UiRequest } from '../protocol/index.ts'
+import type { PageRequest } from '../protocol/index.ts'
 
 /** The name under which dispatches from a page run. */
 const CLIENT = 'ui'
-
-/** What a page may ask once it is let in, whatever carries it. */
-export type PageRequest = Exclude<UiRequest, { action: 'auth' }>
 
 /** What each button does. `signal` aborts when the page is gone. */
 export async function perform(
