@@ -176,6 +176,8 @@ export const ExecResponse = response('exec_response', {
   files: z.array(FileOut).optional(),
   /** Where the chain of this dispatch was kept, absolute. */
   evidence_path: z.string().nullable().optional(),
+  /** [ours] Of the one-shot `exec` alone, which resets before it prints: what that reset found. */
+  reset: ResetReport.optional(),
 })
 export type ExecResponse = z.infer<typeof ExecResponse>
 

@@ -43,7 +43,7 @@ export async function oneShotExec(flags: ExecFlags): Promise<number> {
     // A result exists unless the dispatch was never run.
     const refused =
       response.kind !== 'exec_response' || (response.evidence_hash === null && response.error !== undefined)
-    const failure = refused && 'error' in response ? response.error : undefined
+    const failure = refused && 'error' in response ? response.error : wipeFailure(response)
     return { response, code: failure === undefined ? EXIT.ok : exitCodeFor(failure.code) }
   })
 }
@@ -69,6 +69,10 @@ export async function oneShotRestoreState(flags: { from?: string; socket?: strin
     return await askForState(socketOf(flags), request)
   })
 }
+
+/** A result whose VM was not provably wiped is no success, whatever the tool said. */
+const wipeFailure = (response: HelperResponse): WireError | undefined =>
+  response.kind === 'exec_response' ? response.reset?.error : undefined
 
 type Outcome = { response: HelperResponse; code: number }
 
