@@ -24,6 +24,33 @@ describe('frames', () => {
     }
   })
 
+  it('are not changed by what comes after them', () => {
+    const parser = new FrameParser(1024)
+    const first = encodeFrame({ type: 'A', text: 'x'.repeat(40) })
+    parser.push(first.subarray(0, 9))
+    const [body] = parser.push(Buffer.concat([first.subarray(9), Buffer.from([0, 0])]))
+    for (const byte of Buffer.concat([Buffer.from([0, 60]), Buffer.alloc(60, 0x7a)]))
+      parser.push(Buffer.from([byte]))
+    expect(parseFrame(body ?? Buffer.alloc(0))).toEqual({ type: 'A', text: 'x'.repeat(40) })
+  })
+
+  it('that come byte by byte cost their bytes, not an object each', () => {
+    const parser = new FrameParser(16 * 1024 * 1024)
+    const length = 1024 * 1024
+    const header = Buffer.alloc(4)
+    header.writeUInt32BE(length)
+    parser.push(header)
+    globalThis.gc?.()
+    const before = process.memoryUsage()
+    for (let i = 0; i < length - 1; i += 1) parser.push(Buffer.from([0x20]))
+    const after = process.memoryUsage()
+    expect(parser.held).toBe(4 + length - 1)
+    expect(after.heapUsed + after.arrayBuffers - before.heapUsed - before.arrayBuffers).toBeLessThan(
+      160 * length,
+    )
+    expect(parser.push(Buffer.from([0x20]))).toHaveLength(1)
+  })
+
   it('over the limit are refused by their length, before their bytes come', () => {
     expect(codeOf(() => new FrameParser(10).push(Buffer.from([0, 0, 0, 11])))).toBe('FRAME_TOO_LARGE')
     expect(codeOf(() => new FrameParser(10).push(Buffer.from([255, 255, 255, 255])))).toBe('FRAME_TOO_LARGE')

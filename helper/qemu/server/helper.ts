@@ -469,6 +469,9 @@ export class Helper {
       disk: running.disk,
       fsHashBaseline: running.fsHashBaseline,
       phase: (phase) => this.#input.emit({ event: 'reset_phase', phase }),
+    }).catch(async (error: unknown) => {
+      await prepared.vm.kill().catch(() => undefined)
+      throw error
     })
     if (report.verification_passed) {
       this.#live = this.#liveFrom(prepared)
