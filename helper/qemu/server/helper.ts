@@ -480,7 +480,12 @@ export class Helper {
       this.#live = null
       await prepared.vm.kill().catch(() => undefined)
     }
-    return { ...report, total_ms: now() - started }
+    const isMeasured = this.#input.config.image === null
+    return {
+      ...report,
+      total_ms: now() - started,
+      ...(isMeasured ? { fs_hash_measured: true as const } : {}),
+    }
   }
 
   async #endExec(): Promise<void> {
