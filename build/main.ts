@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { buildImage, ImageBuildError } from '../guest/image/build.ts'
-import { buildCli, buildHelper, buildLauncher, buildUi } from './bundle.ts'
+import { buildCli, buildElectron, buildHelper, buildLauncher, buildTrayImages, buildUi } from './bundle.ts'
 import { SetupError, step } from './progress.ts'
 import { root } from './root.ts'
 import { runForCode } from './run.ts'
@@ -11,7 +11,7 @@ import { buildVzHelper, testVzHelper } from './vz-helper.ts'
 async function setUp(what: Purpose): Promise<void> {
   await step('system packages', (log) => installSystemPackages(what, log))
   await step('programs', async () => {
-    await Promise.all([buildHelper(), buildCli(), buildLauncher()])
+    await Promise.all([buildHelper(), buildCli(), buildElectron(), buildTrayImages(), buildLauncher()])
   })
   await step('user interface', async () => void (await buildUi()))
   await step('guest image', async (log) => {

@@ -451,6 +451,11 @@ export class App {
     return this.#store.snapshot
   }
 
+  /** Hears of every change of state and does nothing for it: what the icon in the menu bar needs. */
+  subscribeQuietly(subscriber: (snapshot: AppSnapshot) => void): () => void {
+    return this.#store.subscribe(subscriber)
+  }
+
   /** Hears snapshots, at most 20 a second; while anyone does, the VM's figures are kept fresh. */
   subscribe(subscriber: (snapshot: AppSnapshot) => void): () => void {
     const unsubscribe = this.#store.subscribe(subscriber)
