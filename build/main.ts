@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { buildImage, ImageBuildError } from '../guest/image/build.ts'
 import { buildCli, buildElectron, buildHelper, buildLauncher, buildTrayImages, buildUi } from './bundle.ts'
+import { findDesktop } from './desktop.ts'
 import { SetupError, step } from './progress.ts'
 import { root } from './root.ts'
 import { runForCode } from './run.ts'
@@ -59,12 +60,20 @@ try {
   if (process.platform !== 'linux' && !verb.startsWith('helper:vz'))
     throw new SetupError('This version runs on Linux only: the app does not use its macOS helper yet.')
   switch (verb) {
-    case 'start':
-      console.error(
-        'The menu-bar app is not part of this version: going on headless, with the page in a browser.',
-      )
+    case 'start': {
+      const desktop = await findDesktop({
+        platform: process.platform,
+        env: process.env,
+        root: process.getuid?.() === 0,
+        args,
+      })
+      if (desktop.kind === 'headless')
+        console.error(`${desktop.why}: going on headless, with the page in a browser.`)
       await setUp('start')
+      // Told to build/bootstrap.mjs, which starts either in its own process.
+      if (desktop.kind === 'app') process.send?.({ electron: desktop.program })
       break
+    }
     case 'build':
       await setUp('start')
       break
