@@ -48,6 +48,7 @@ function begin(): void {
   })
   shell = own
   app.on('second-instance', () => own.show())
+  app.on('activate', () => own.show())
   app.on('before-quit', (event) => {
     event.preventDefault()
     void own.end(EXIT.ok)

@@ -30,6 +30,8 @@ export class Shell {
   #popover: Popover | null = null
   #settings: SettingsWindow | null = null
   #tray: TrayIcon | null = null
+  /** It was to be shown before it could be. */
+  #wanted = false
   #ending: Promise<never> | null = null
 
   constructor({ parts, engine }: ShellOptions) {
@@ -78,11 +80,13 @@ export class Shell {
       quit: actions.quit,
     })
     this.#listen([popover.page, settings.page])
+    if (this.#wanted) popover.show()
   }
 
-  /** Somebody started the app once more, or clicked on it: here it is. */
+  /** Somebody started the app once more, or clicked on it: here it is, or will be. */
   show(): void {
-    this.#popover?.show()
+    if (this.#popover === null) this.#wanted = true
+    else this.#popover.show()
   }
 
   /** Stops the VM within its bound and ends the process with `code`. Idempotent: the first code counts. */
@@ -107,7 +111,6 @@ export class Shell {
 
   #listen(windows: readonly PageWindow[]): void {
     const { logger } = this.engine
-    app.on('activate', () => this.show())
     app.on('render-process-gone', (_event, contents, { reason, exitCode }) =>
       windows.find((window) => window.owns(contents))?.gone(`${reason}, code ${exitCode}`),
     )

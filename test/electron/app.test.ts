@@ -38,7 +38,6 @@ const hide = async (): Promise<void> => {
   if (await desk.visible('popover')) await (await desk.page('popover')).evaluate('bsm.hide()')
   await hidden()
 }
-const click = () => desk.call('clickTray')
 
 describe('flows', () => {
   for (const [name, flow] of Object.entries(FLOWS)) it(name, () => flow(desk))
@@ -66,79 +65,9 @@ describe('the icon', () => {
     await until(MS, 'ready', async () => (await desk.call('tray')).image === 'readyOnLight.png')
     await standbyReady(control)
   })
-
-  it('shows and hides the popover, and not again with the click that took its focus', async () => {
-    await hide()
-    await click()
-    expect(await desk.visible('popover')).toBe(true)
-    await click()
-    expect(await desk.visible('popover')).toBe(false)
-    await click()
-    await desk.call('blur', 'popover', true)
-    expect(await desk.visible('popover')).toBe(false)
-    await click()
-    expect(await desk.visible('popover')).toBe(false)
-    await click()
-    expect(await desk.visible('popover')).toBe(true)
-    await desk.call('blur', 'popover', false)
-    expect(await desk.visible('popover')).toBe(false)
-    await click()
-    expect(await desk.visible('popover')).toBe(true)
-  })
-
-  it('has the popover under it, wherever it moves', async () => {
-    const place = async () => (await desk.call('windows')).find(({ kind }) => kind === 'popover')?.bounds
-    await desk.call('moveTray', 1000)
-    expect(await place()).toEqual({ x: 802, y: 33, width: 420, height: 704 })
-    await desk.call('moveTray', 1420)
-    expect(await place()).toMatchObject({ x: 1012 })
-  })
-
-  it('keeps the popover when the window manager would close it', async () => {
-    const page = await desk.open()
-    await desk.call('closeWindow', 'popover')
-    await hidden()
-    expect(await desk.open()).toBe(page)
-  })
 })
 
 describe('the page in its window', () => {
-  it('has the fixed functions and nothing of Electron or Node', async () => {
-    const page = await desk.open()
-    expect(await page.evaluate('Object.keys(bsm).sort()')).toEqual([
-      'hide',
-      'loginItem',
-      'openLoginItems',
-      'openSettings',
-      'quit',
-      'send',
-      'setLoginItem',
-      'subscribe',
-      'window',
-    ])
-    expect(
-      await page.evaluate(
-        '[typeof require, typeof process, typeof module, typeof ipcRenderer, typeof standInIpc, Object.isFrozen(bsm)]',
-      ),
-    ).toEqual(['undefined', 'undefined', 'undefined', 'undefined', 'undefined', true])
-  })
-
-  it('is told that a checkout on Linux does not start at login', async () => {
-    const page = await desk.open()
-    expect(await page.evaluate('bsm.loginItem()')).toMatchObject({ status: 'unavailable' })
-    expect(await page.evaluate('bsm.setLoginItem(true)')).toMatchObject({ status: 'unavailable' })
-    await expect(page.evaluate('bsm.setLoginItem("yes")')).rejects.toThrow(/invalid/i)
-  })
-
-  it('is answered with an error when it asks for what there is not', async () => {
-    const page = await desk.open()
-    expect(await ask(page, { action: 'format_disk' })).toMatchObject({
-      ok: false,
-      error: { code: 'BAD_REQUEST' },
-    })
-    expect(await ask(page, { action: 'auth', token: 'x' })).toMatchObject({ ok: false })
-  })
-
   it('gets no snapshots while nobody sees it, and the newest when somebody does', async () => {
     const page = await desk.open()
     await titled(page, 'Ready')
@@ -165,128 +94,6 @@ describe('the page in its window', () => {
   })
 })
 
-describe('a page that is turned against the app', () => {
-  it('runs sandboxed, in a world of its own', async () => {
-    expect(await desk.call('sandboxed')).toBe(true)
-    await desk.open()
-    expect((await desk.call('windows'))[0]?.webPreferences).toEqual({
-      additionalArguments: ['--bsm-window=popover'],
-      sandbox: true,
-      contextIsolation: true,
-      nodeIntegration: false,
-      nodeIntegrationInWorker: false,
-      nodeIntegrationInSubFrames: false,
-      webSecurity: true,
-      webviewTag: false,
-      allowRunningInsecureContent: false,
-      experimentalFeatures: false,
-      navigateOnDragDrop: false,
-      spellcheck: false,
-      devTools: true,
-    })
-  })
-
-  it('does not navigate away, neither itself nor a frame', async () => {
-    const page = await desk.open()
-    await page.evaluate('location.href = "https://example.com/gone"')
-    await until(MS, 'the refusal', async () =>
-      (await desk.call('records', 'navigation refused')).includes('https://example.com/gone'),
-    )
-    await titled(page, 'Ready')
-    expect(await desk.call('redirect', 'popover', 'https://example.com/')).toBe(true)
-    expect(await desk.call('redirect', 'popover', 'bsm://app/')).toBe(false)
-    expect(await desk.call('webview', 'popover')).toBe(true)
-  })
-
-  it('opens no window', async () => {
-    const page = await desk.open()
-    await page.evaluate('void window.open("https://example.com/popup")')
-    await until(MS, 'the refusal', async () => (await desk.call('records', 'window.open')).length > 0)
-    expect(await desk.call('records', 'window.open')).toEqual(['deny'])
-  })
-
-  it('reaches nothing outside of the app', async () => {
-    const page = await desk.open()
-    const fetched = await page.evaluate(
-      'fetch("https://example.com/x").then(() => "reached", () => "refused")',
-    )
-    expect(fetched).toBe('refused')
-    // With the page's own rules out of the way the session still refuses.
-    expect(await desk.call('scheme', 'https://example.com/x')).toBeNull()
-    expect(await desk.call('scheme', 'file:///etc/passwd')).toBeNull()
-    expect(await desk.call('records', 'opened')).toEqual([])
-  })
-
-  it('runs no script but its own', async () => {
-    const page = await desk.open()
-    await page.evaluate(
-      'const s = document.createElement("script"); s.textContent = "globalThis.inline = 1"; document.body.append(s)',
-    )
-    expect(await page.evaluate('typeof inline')).toBe('undefined')
-    expect((await desk.call('scheme', 'bsm://app/'))?.headers['content-security-policy']).toBe(
-      "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; " +
-        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    )
-  })
-
-  it.each([
-    'bsm://app/../package.json',
-    'bsm://app/%2e%2e/package.json',
-    'bsm://app/..%2f..%2fpackage.json',
-    'bsm://app/assets/..\\..\\x.js',
-    'bsm://app//etc/passwd',
-    'bsm://other/index.html',
-    'bsm://app.evil/index.html',
-  ])('gets nothing from %s', async (url) => {
-    expect(await desk.call('scheme', url)).toMatchObject({ status: 404 })
-  })
-
-  it('may only read what the scheme serves', async () => {
-    expect(await desk.call('scheme', 'bsm://app/', 'POST')).toMatchObject({ status: 405 })
-    expect(await desk.call('scheme', 'bsm://app/', 'HEAD')).toMatchObject({ status: 200, body: '' })
-    expect(await desk.call('scheme', 'bsm://app/index.html?x=1#y')).toMatchObject({
-      status: 200,
-      headers: { 'x-content-type-options': 'nosniff', 'content-type': 'text/html; charset=utf-8' },
-    })
-  })
-
-  it('is granted nothing but to copy', async () => {
-    for (const permission of [
-      'geolocation',
-      'media',
-      'notifications',
-      'clipboard-read',
-      'hid',
-      'openExternal',
-    ])
-      expect(await desk.call('granted', permission, 'bsm://app/'), permission).toEqual({
-        asked: false,
-        checked: false,
-      })
-    expect(await desk.call('granted', 'clipboard-sanitized-write', 'bsm://app/')).toEqual({
-      asked: true,
-      checked: true,
-    })
-    expect(await desk.call('granted', 'clipboard-sanitized-write', 'https://example.com/')).toEqual({
-      asked: false,
-      checked: false,
-    })
-    expect(await desk.call('devices')).toBe(false)
-  })
-
-  it('is not heard from any frame but the page itself', async () => {
-    await desk.open()
-    for (const from of ['gone', 'elsewhere', 'below', 'another'] as const) {
-      await desk.call('foreignMessage', 'popover', from, 'bsm:request', ['{"id":1,"action":"stop"}'])
-      await desk.call('foreignMessage', 'popover', from, 'bsm:hide', [])
-      await desk.call('foreignMessage', 'popover', from, 'bsm:quit', [])
-    }
-    expect(await desk.call('foreignInvoke', 'popover', 'bsm:login-item', [])).toMatchObject({ ok: false })
-    expect(await desk.visible('popover')).toBe(true)
-    expect((await control.status()).state).toBe('ready')
-  })
-})
-
 describe('a helper that is killed', () => {
   it('is told of with its reason, and another takes its place', async () => {
     const before = await control.status()
@@ -305,18 +112,7 @@ describe('a helper that is killed', () => {
   })
 })
 
-describe('one app', () => {
-  it('is enough: a second one shows the first and ends', async () => {
-    await hide()
-    const second = new StandInDesk(scratch, screen)
-    try {
-      expect(await second.exited, second.output).toBe(0)
-      await until(MS, 'a visible popover', () => desk.visible('popover'))
-    } finally {
-      await second.dispose()
-    }
-  })
-
+describe('quitting', () => {
   it('leaves nothing when it quits, from the menu as by a signal', async () => {
     await control.close()
     expect(await desk.quit(), desk.output).toBe(0)

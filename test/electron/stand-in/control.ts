@@ -33,9 +33,16 @@ export function control({ electron, world, records, tray, trays, bounds, pointer
       if (item?.enabled !== true) throw new Error(`there is no ${id} in the menu that can be clicked`)
       item.click()
     },
-    blur: (kind: string, onIcon: boolean) => {
-      Object.assign(pointer, onIcon ? { x: bounds.x + 2, y: 2 } : { x: 5, y: 500 })
+    /** The focus goes elsewhere, with the pointer far from the icon. */
+    blur: (kind: string) => {
+      Object.assign(pointer, { x: 5, y: 500 })
       windowOf(kind).emit('blur')
+    },
+    /** A click as it comes: first the popover loses the focus to the icon, then the icon hears of it. */
+    pressTray: () => {
+      Object.assign(pointer, { x: bounds.x + 2, y: 2 })
+      windowOf('popover').emit('blur')
+      trays[0]?.emit('click')
     },
     moveTray: (x: number) => {
       bounds.x = x

@@ -56,11 +56,12 @@ export class RealPage {
     await page.route('**/*', (route) => events.onRequest(route))
     const { frameTree } = await cdp.send('Page.getFrameTree')
     real.#frameId = frameTree.frame.id
+    await cdp.send('Page.enable')
     await cdp.send('Runtime.enable')
     await cdp.send('Runtime.addBinding', { name: 'standInIpc', executionContextName: WORLD })
-    const source = JSON.stringify(readFileSync(preload, 'utf8'))
+    const wrapped = `function (require, module, exports, process) {${readFileSync(preload, 'utf8')}\n}`
     await cdp.send('Page.addScriptToEvaluateOnNewDocument', {
-      source: script(`standInPreload(${source}, ${JSON.stringify(argv)})`),
+      source: script(`standInPreload(${wrapped}, ${JSON.stringify(argv)})`),
       worldName: WORLD,
     })
     await cdp.send('Page.addScriptToEvaluateOnNewDocument', { source: script('standInPage()') })

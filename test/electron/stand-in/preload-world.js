@@ -3,8 +3,8 @@
  * preload script, and `standInPage` in the page's world. All that joins them are DOM events with JSON in them.
  */
 
-/** @param {string} source @param {string[]} argv */
-export function standInPreload(source, argv) {
+/** @param {Function} preload its text as a function: the CSP of the page forbids to evaluate text @param {string[]} argv */
+export function standInPreload(preload, argv) {
   if (window.top !== window) return
   /** @type {any} */
   const world = globalThis
@@ -113,7 +113,7 @@ export function standInPreload(source, argv) {
     env: {},
   }
   const module = { exports: {} }
-  new Function('require', 'module', 'exports', 'process', source)(require, module, module.exports, process)
+  preload(require, module, module.exports, process)
 }
 
 export function standInPage() {
