@@ -112,9 +112,14 @@ export class StandInDesk implements Desk {
   }
 
   control(): Promise<CoreControl> {
-    return until(60_000, `the app's socket:\n${this.output}`, () =>
-      controlOf(this.scratch).catch(() => undefined),
-    )
+    return until(60_000, `the app's socket:\n${this.output}`, async () => {
+      try {
+        return await controlOf(this.scratch)
+      } catch {
+        // It is not there yet.
+        return undefined
+      }
+    })
   }
 
   /** The page of a window, once its bridge is there. */

@@ -71,7 +71,14 @@ class ElectronDesk implements Desk {
   }
 
   control(): Promise<Control> {
-    return until(MS, "the app's socket", () => controlOf(this.#scratch).catch(() => undefined))
+    return until(MS, "the app's socket", async () => {
+      try {
+        return await controlOf(this.#scratch)
+      } catch {
+        // It is not there yet.
+        return undefined
+      }
+    })
   }
 }
 
