@@ -6,6 +6,7 @@ import { doctor } from './commands/doctor.ts'
 import { down } from './commands/down.ts'
 import { evidence } from './commands/evidence.ts'
 import { exec } from './commands/exec.ts'
+import { mcp } from './commands/mcp.ts'
 import { open } from './commands/open.ts'
 import { recover } from './commands/recover.ts'
 import { reset } from './commands/reset.ts'
@@ -26,6 +27,7 @@ const COMMANDS: readonly AddCommand[] = [
   verify,
   recover,
   clients,
+  mcp,
   open,
   doctor,
   audit,

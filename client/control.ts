@@ -1,9 +1,10 @@
-import type {
-  AuditVerdict,
-  ClientInfo,
-  ControlResponse,
-  EvidenceVerdict,
-  SettingsPatch,
+import {
+  BsmError,
+  type AuditVerdict,
+  type ClientInfo,
+  type ControlResponse,
+  type EvidenceVerdict,
+  type SettingsPatch,
 } from '../core/protocol/index.ts'
 import type { z } from 'zod'
 import { Sandbox, type CallOptions, type ConnectOptions } from './sandbox.ts'
@@ -51,9 +52,11 @@ export class Control extends Sandbox {
   }
 
   /** The new client's token: shown once, kept by the app only as a hash. */
-  async addClient(name: string, options: CallOptions = {}): Promise<string | undefined> {
+  async addClient(name: string, options: CallOptions = {}): Promise<string> {
     const body = { kind: 'clients' as const, action: { do: 'add' as const, name } }
-    return (await this.request(body, { timeoutMs: QUICK_MS, ...options })).token
+    const { token } = await this.request(body, { timeoutMs: QUICK_MS, ...options })
+    if (token !== undefined) return token
+    throw new BsmError('INTERNAL_BUG', 'app', `the app gave no token for ${name}`)
   }
 
   async revokeClient(name: string, options: CallOptions = {}): Promise<ClientInfo[]> {

@@ -24,6 +24,11 @@ export class Link {
   /** For good. Idempotent. */
   async close(): Promise<void> {
     this.#closed = true
+    await this.hangUp()
+  }
+
+  /** Ends the connection there is; the next {@link dial} makes a new one. */
+  async hangUp(): Promise<void> {
     const connection = await this.#connection?.catch(() => null)
     connection?.close()
   }

@@ -24,6 +24,7 @@ import { LogBudget } from './log-budget.ts'
 import { ensurePaths, type Paths } from './paths.ts'
 import {
   BsmError,
+  SandboxResetDivergenceError,
   type AppSnapshot,
   type AuditVerdict,
   type BootResult,
@@ -36,17 +37,12 @@ import {
   type QueryResponse,
   type ResetReport,
   type Settings,
+  type ToolCall,
 } from './protocol/index.ts'
 import { DispatchQueue, type QueueLimits } from './queue.ts'
 import { QueryLine } from './query-line.ts'
 import { Revival } from './revival.ts'
-import {
-  HelperSandbox,
-  SandboxResetDivergenceError,
-  type BootConfig,
-  type SandboxDeadlines,
-  type ToolCall,
-} from './sandbox.ts'
+import { HelperSandbox, type BootConfig, type SandboxDeadlines } from './sandbox.ts'
 import { defaultSettings, SettingsStore } from './settings.ts'
 import { standing, StateStore, type Activity } from './state.ts'
 
