@@ -8,6 +8,7 @@ export { buildCommand, loadImage } from './image.ts'
 export { pathsIn, resolvePaths, type Paths } from './paths.ts'
 export * from './sandbox.ts'
 export { readToken, removeToken, saveToken } from './tokens.ts'
+export { PageSession, type PageTransport } from './ui/index.ts'
 export { serveUi } from './ui-server/index.ts'
 
 export const createApp = (options: AppOptions): App => new App(options)
