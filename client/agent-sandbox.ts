@@ -99,7 +99,9 @@ export class AgentSandbox {
       },
       () => this.#lost(),
     )
-    this.#take(await sandbox.status())
+    const status = await sandbox.status()
+    // An event that was faster is newer.
+    if (this.#snapshot === null) this.#take(status)
     await this.#settled(timeoutMs)
     this.#checkImage(image)
   }

@@ -12,7 +12,7 @@ import { freshImage, repository, type GuestImage } from '../support/image.ts'
 import { LyingQemu } from '../support/lying-qemu.ts'
 import { Scratch } from '../support/scratch.ts'
 import { VM_TEST_MS } from '../vm/bench.ts'
-import { addClient, blocks, McpSession } from './session.ts'
+import { addClient, McpSession } from './session.ts'
 
 /** `bsm mcp` beside an app that comes, goes, lies, and is not there. */
 let image: GuestImage
