@@ -6,7 +6,6 @@ import {
   type EvidenceVerdict,
   type SettingsPatch,
 } from '../core/protocol/index.ts'
-import type { z } from 'zod'
 import { Sandbox, type CallOptions, type ConnectOptions } from './sandbox.ts'
 
 const QUICK_MS = 10_000
@@ -39,7 +38,7 @@ export class Control extends Sandbox {
     await this.request({ kind: 'recover', reason }, { timeoutMs: BOOT_MS, ...options })
   }
 
-  async settings(set?: z.infer<typeof SettingsPatch>, options: CallOptions = {}): Promise<SettingsAnswer> {
+  async settings(set?: SettingsPatch, options: CallOptions = {}): Promise<SettingsAnswer> {
     return this.request(
       { kind: 'settings', ...(set === undefined ? {} : { set }) },
       { timeoutMs: QUICK_MS, ...options },

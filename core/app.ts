@@ -76,6 +76,8 @@ export type OutputListener = (event: ExecOutputEvent, client: string) => void
 /** The status of a VM that is being watched is asked for this often; unwatched, never. */
 const WATCH_EVERY_MS = 5_000
 const LAST_ANSWER_MS = 2_000
+/** Nobody who asks for the status waits longer for a helper. */
+const STATUS_WAIT_MS = 500
 
 /**
  * The engine: one app per state directory, one VM, one dispatch at a time, one state.
@@ -397,9 +399,9 @@ export class App {
     return this.#queue.cancel(commandId, client)
   }
 
-  /** The snapshot, with what the helper knows right now. */
+  /** The snapshot, with what the helper knows right now; of one that is stuck, what it told last. */
   async status(): Promise<AppSnapshot> {
-    await this.#refreshStatus()
+    await Promise.race([this.#refreshStatus(), sleep(STATUS_WAIT_MS, undefined, { ref: false })])
     return this.#store.snapshot
   }
 

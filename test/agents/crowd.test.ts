@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { randomUUID } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import { Sandbox, type Control } from '../../client/index.ts'
 import type { AgentEvent, AgentExecResponse } from '../../core/protocol/index.ts'
 import { AppProcess, whenApp } from '../support/app.ts'
@@ -78,11 +79,13 @@ describe('two agents and a person', () => {
     expect(all).toEqual(expect.arrayContaining(['ann', 'bob', 'cli']))
   })
 
-  it('nobody can cancel another’s dispatch but the person', async () => {
+  it('one that hangs leaves the others their answers; only the person can cancel it for its client', async () => {
     const [ann, bob] = [await agent('ann'), await agent('bob')]
     const commandId = randomUUID()
     const run = sh(ann, 'sleep 600', { commandId, deadlineMs: 600_000 })
     await running(commandId)
+    expect((await bob.status()).state).toBe('dispatching')
+    await expect(bob.query('ProcessList')).rejects.toMatchObject({ code: 'BUSY' })
     expect(await bob.cancel(commandId)).toBe(false)
     expect(await person.cancel(commandId)).toBe(true)
     expect(await run).toMatchObject({ exit_code: 137, error: { code: 'CANCELLED' } })
@@ -125,26 +128,42 @@ describe('two agents and a person', () => {
     expect(verified(cut)).toBe(true)
   })
 
-  it('one that hangs harms nobody: others are answered meanwhile, and run when its time is up', async () => {
+  it('one that will not end is ended at its deadline, children and all, and the next runs', async () => {
     const [ann, bob] = [await agent('ann'), await agent('bob')]
     const commandId = randomUUID()
     const order: string[] = []
     // It ignores what can be ignored, and leaves children behind.
     const command = 'trap "" TERM INT HUP; (sleep 600 &) ; while :; do :; done'
-    const hanging = sh(ann, command, { commandId, deadlineMs: 4_000 }).then((response) => {
+    const hanging = sh(ann, command, { commandId, deadlineMs: 2_000 }).then((response) => {
       order.push('ann')
       return response
     })
     await running(commandId)
-    const waiting = sh(bob, 'ps 2>/dev/null | grep -c "[s]leep 600"; true').then((response) => {
+    const count =
+      'n=0; for c in /proc/[0-9]*/comm; do read name < $c; [ "$name" = sleep ] && n=$((n+1)); done; echo $n'
+    const waiting = sh(bob, count).then((response) => {
       order.push('bob')
       return response
     })
-    expect((await bob.status()).state).toMatch(/dispatching|resetting/)
-    await expect(bob.query('ProcessList')).rejects.toMatchObject({ code: 'BUSY' })
     expect(await hanging).toMatchObject({ exit_code: 137, error: { code: 'SANDBOX_TOOL_TIMEOUT' } })
     expect(await waiting).toMatchObject({ exit_code: 0, stdout: '0\n' })
     expect(order).toEqual(['ann', 'bob'])
+  })
+
+  it('a helper that stands still keeps nobody from the status', async () => {
+    const ann = await agent('ann')
+    const { pid } = JSON.parse(readFileSync(`${scratch.stateDir}/supervised-helper.json`, 'utf8')) as {
+      pid: number
+    }
+    process.kill(pid, 'SIGSTOP')
+    try {
+      // Their own deadline is 10 s, and so is the app's for its helper.
+      expect((await ann.status()).state).toBe('ready')
+      expect((await person.status()).state).toBe('ready')
+    } finally {
+      process.kill(pid, 'SIGCONT')
+    }
+    expect(verified(await sh(ann, 'true'))).toBe(true)
   })
 
   it('one that goes away takes its dispatch with it', async () => {
