@@ -27,8 +27,6 @@ export const buildClient = () =>
         platform: 'node',
         format: 'esm',
         target: 'node20',
-        minifySyntax: true,
-        minifyWhitespace: true,
         logLevel: 'silent',
         legalComments: 'none',
       })

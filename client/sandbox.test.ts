@@ -95,6 +95,19 @@ describe('exec', () => {
     expect(server.requests.filter((request) => request.kind === 'subscribe')).toHaveLength(1)
   })
 
+  it('delivers the output of one right after another', async () => {
+    await using server = await ScriptedServer.start((request, say) => {
+      if (request.kind === 'subscribe') return say(subscribed(request))
+      say(outputEvent(request.command_id, String(request.tool)))
+      say(execResponse(request, { stdout_bytes: 1 }))
+    })
+    await using sandbox = await connect(server)
+    const seen: string[] = []
+    const onOutput = ({ data }: Output) => void seen.push(data.toString())
+    for (const tool of ['a', 'b', 'c']) await sandbox.exec(tool, {}, { onOutput })
+    expect(seen).toEqual(['a', 'b', 'c'])
+  })
+
   it('gives the events back when nobody listens, and asks for them again', async () => {
     let listening = 0
     await using server = await ScriptedServer.start((request, say, socket) => {

@@ -111,7 +111,7 @@ describe('two agents and a person', () => {
     const [ann, bob] = [await agent('ann'), await agent('bob')]
     let flood = 0
     const commandId = randomUUID()
-    const flooding = sh(ann, 'yes flood | head -c 12000000', {
+    const flooding = sh(ann, 'yes flood | head -c 3000000', {
       commandId,
       deadlineMs: 90_000,
       onOutput: ({ data }) => (flood += data.length),
@@ -122,8 +122,8 @@ describe('two agents and a person', () => {
     expect(quiet).toMatchObject({ exit_code: 0, stdout: 'fine\n' })
     expect(verified(quiet)).toBe(true)
     const cut = await flooding
-    expect(cut).toMatchObject({ stdout_bytes: 12_000_000, truncated: { stdout: true, stderr: false } })
-    expect(cut.stdout.length).toBeLessThanOrEqual(1024 * 1024)
+    expect(cut).toMatchObject({ stdout_bytes: 3_000_000, truncated: { stdout: true, stderr: false } })
+    expect(cut.stdout.length).toBeLessThan(1024 * 1024 + 1024)
     expect(flood).toBeGreaterThan(0)
     expect(verified(cut)).toBe(true)
   })

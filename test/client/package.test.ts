@@ -3,6 +3,8 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { buildCli } from '../../build/bundle.ts'
+import { buildClient } from '../../build/client-package.ts'
 import { AppProcess } from '../support/app.ts'
 import { freshImage, repository } from '../support/image.ts'
 import { Scratch } from '../support/scratch.ts'
@@ -100,7 +102,9 @@ const npm = (cwd: string, ...args: string[]) =>
 it(
   'packs to what another project installs offline, type-checks against and runs',
   async () => {
-    await npm(repository, 'pack', '--pack-destination', scratch.root)
+    // What `prepack` does, without its look at node_modules, which other tests use.
+    await Promise.all([buildClient(), buildCli()])
+    await npm(repository, 'pack', '--ignore-scripts', '--pack-destination', scratch.root)
     const tarball = readdirSync(scratch.root).find((file) => file.endsWith('.tgz')) ?? ''
     const folder = await project('packed', scratch.path(tarball))
     const installed = readdirSync(join(folder, 'node_modules')).filter((each) => !each.startsWith('.'))
@@ -144,6 +148,7 @@ it(
 )
 
 it('can be installed from the checkout itself', async () => {
+  await buildClient()
   const folder = await project('linked', repository)
   const program = "import('brainstorm-sandbox/client').then((all) => console.log(typeof all.Sandbox.connect))"
   const { stdout } = await run(process.execPath, ['--input-type=module', '-e', program], { cwd: folder })
