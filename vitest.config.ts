@@ -11,11 +11,12 @@ export default defineConfig({
         },
       },
       {
-        // What boots VMs or opens a browser: one file at a time, two cores are few.
+        // What boots VMs or opens a browser: two files at a time, each of which waits for its VM half of its time.
         test: {
           name: 'real',
           include: ['test/**/*.test.ts'],
-          fileParallelism: false,
+          maxWorkers: 2,
+          sequence: { groupOrder: 1 },
           testTimeout: 120_000,
           hookTimeout: 180_000,
         },

@@ -59,6 +59,7 @@ enum OneShot {
     private static func ask(_ path: String, _ request: JSON, ms: Double) throws -> JSON {
         // Checked here too: what is wrong with a request is said before there need be a helper.
         do { _ = try HelperRequest(request) } catch { throw badUsage("\(error)", "See --help.") }
+        if let reason = PrivateFiles.distrustOfSocket(path) { throw noHelper(path, reason) }
         let fd: Int32
         do { fd = try connectUnix(path, ms: connectMs) } catch { throw noHelper(path, String(describing: error)) }
         defer { close(fd) }
