@@ -5,7 +5,7 @@ import { SetupError, step } from './progress.ts'
 import { root } from './root.ts'
 import { runForCode } from './run.ts'
 import { installSystemPackages, type Purpose } from './system-packages.ts'
-import { buildVzHelper, testVzHelper } from './vz-helper.ts'
+import { buildVzHelper, buildVzHelperUnderThreadSanitizer, testVzHelper } from './vz-helper.ts'
 
 /** Everything that `npm start` and `npm test` need, built where its inputs changed. */
 async function setUp(what: Purpose): Promise<void> {
@@ -47,6 +47,23 @@ async function testTheVzHelper(args: string[]): Promise<number> {
   return failed === 0 && passed > 0 ? 0 : 1
 }
 
+/** 200 dispatches with resets on the helper as it is shipped, and 20 on one under the thread sanitizer. */
+async function soakTheVzHelper(): Promise<number> {
+  await setUp('start')
+  await step('vz helper', buildVzHelper)
+  const sanitized = await step('vz helper under the thread sanitizer', buildVzHelperUnderThreadSanitizer)
+  const soak = async (dispatches: number, env: Record<string, string>): Promise<number> => {
+    const { code } = await runForCode(
+      join(root, 'node_modules/.bin/vitest'),
+      ['run', '--project', 'real', 'test/vm/soak.test.ts', '-t', 'vz'],
+      { show: true, env: { BSM_SOAK: String(dispatches), ...env } },
+    )
+    return code
+  }
+  const codes = [await soak(200, {}), await soak(20, { BSM_VZ_HELPER: sanitized })]
+  return Math.max(...codes)
+}
+
 /** Runs one of the house's own TypeScript programs, in the foreground. */
 async function tsx(program: string, args: string[]): Promise<number> {
   const { code } = await runForCode(process.execPath, ['--import', 'tsx', join(root, program), ...args], {
@@ -86,6 +103,9 @@ try {
       break
     case 'helper:vz:test':
       process.exitCode = await testTheVzHelper(args)
+      break
+    case 'helper:vz:soak':
+      process.exitCode = await soakTheVzHelper()
       break
     case 'guest':
       await step('system packages', (log) => installSystemPackages('start', log))

@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import { hostname } from 'node:os'
-import type { Helper} from '../support/helper.ts';
+import type { Helper } from '../support/helper.ts'
 import { bootHelper, type BootOptions } from '../support/helper.ts'
 import type { HelperBinary } from '../support/helper-binary.ts'
 import type { GuestImage } from '../support/image.ts'

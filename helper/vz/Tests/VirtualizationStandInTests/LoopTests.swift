@@ -3,6 +3,9 @@ import XCTest
 
 @testable import Virtualization
 
+/// Foundation has another.
+private typealias GuestPort = Virtualization.Port
+
 /// What a machine has on its loop goes in one round, in no order: no stream may call an owner that went before it.
 final class LoopTests: XCTestCase {
   /// A loop with a port, and the other ends of both descriptors. `quit` ends the port as a machine's end does.
@@ -10,16 +13,16 @@ final class LoopTests: XCTestCase {
     let loop: Loop
     let guest: Descriptor
     let quit: Descriptor
-    fileprivate var port: Port?
+    fileprivate var port: GuestPort?
 
-    init(_ finish: @escaping (Loop, Port) -> Void) throws {
+    init(_ finish: @escaping (Loop, GuestPort) -> Void) throws {
       loop = try Loop(name: "test")
       let (guestEnd, guest) = try Descriptor.pair()
       let (quitEnd, quit) = try Descriptor.pair()
       self.guest = guest
       self.quit = quit
       loop.post { [self] in
-        let port = Port(guestEnd, on: loop)
+        let port = GuestPort(guestEnd, on: loop)
         port.isOpen = true
         self.port = port
         let stream = Stream(quitEnd)
@@ -85,7 +88,7 @@ final class LoopTests: XCTestCase {
     let connected = Promise<Descriptor>()
     bench.dial { if let descriptor = try? $0.get() { connected.fulfil(descriptor) } }
     var open = [UInt8](repeating: 0, count: BridgeRecord.headerBytes)
-    XCTAssertEqual(recv(bench.guest.number, &open, open.count, Int32(MSG_WAITALL.rawValue)), open.count)
+    XCTAssertEqual(recv(bench.guest.number, &open, open.count, Int32(MSG_WAITALL)), open.count)
     _ = send(bench.guest.number, open, open.count, 0)
     let descriptor = try XCTUnwrap(connected.wait(20))
     // More than the socket takes, then the guest's close, then the machine's end: the link lingers until that.
@@ -111,5 +114,5 @@ final class LoopTests: XCTestCase {
 }
 
 extension LoopTests.Bench {
-  fileprivate func dial(_ done: @escaping Port.Dialled) { loop.post { [self] in port?.dial(done) } }
+  fileprivate func dial(_ done: @escaping GuestPort.Dialled) { loop.post { [self] in port?.dial(done) } }
 }
