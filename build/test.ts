@@ -9,6 +9,8 @@ import { buildVzHelper, testVzHelper } from './vz-helper.ts'
 type Outcome = { passed: number; failed: number; skipped: number }
 type Stage = { name: string; run: () => Promise<Outcome> }
 
+const NOTHING: Outcome = { passed: 0, failed: 0, skipped: 0 }
+
 const bin = (name: string) => join(root, 'node_modules/.bin', name)
 
 /** A stage that passes or fails as a whole and counts as one. */
@@ -96,7 +98,10 @@ const vzBuild = (): Stage => ({
   },
 })
 
-const vzTests = (): Stage => ({ name: 'vz helper, package tests', run: () => testVzHelper(quiet) })
+const vzTests = (): Stage => ({
+  name: 'vz helper, package tests',
+  run: () => testVzHelper(quiet, { show: 'failures' }),
+})
 
 /** Another lane is talking. */
 const quiet = (): void => undefined
@@ -127,7 +132,16 @@ function lanes(): Stage[][] {
   ]
 }
 
-const NOTHING: Outcome = { passed: 0, failed: 0, skipped: 0 }
+/** The files that match. Swift is brought and built for those alone that run the vz helper, and before them. */
+async function chosen(filters: string[]): Promise<Stage[]> {
+  const list = ['list', '--filesOnly', '--json', '--project', 'real', '--passWithNoTests', ...filters]
+  const { code, output } = await runForCode(bin('vitest'), list)
+  const files = code === 0 ? VitestFiles.parse(JSON.parse(output)) : []
+  const isVz = files.some(({ file }) => /'vz'|\bHELPERS\b/.test(readFileSync(file, 'utf8')))
+  return [vitest('unit', filters), ...(isVz ? [vzBuild()] : []), vitest('real', filters)]
+}
+
+const VitestFiles = z.array(z.object({ file: z.string() }))
 
 /** A stage that could not even be run has failed. */
 async function failed(stage: Stage): Promise<Outcome> {
@@ -151,9 +165,7 @@ export async function runTests(filters: string[]): Promise<number> {
       rows.push({ name: stage.name, outcome, seconds: (performance.now() - since) / 1000 })
     }
   }
-  await Promise.all(
-    (filters.length > 0 ? [[vitest('unit', filters), vitest('real', filters)]] : lanes()).map(runLane),
-  )
+  await Promise.all((filters.length > 0 ? [await chosen(filters)] : lanes()).map(runLane))
   const total = { passed: 0, failed: 0, skipped: 0 }
   console.log('\nSummary')
   for (const { name, outcome, seconds } of rows) {
