@@ -23,7 +23,7 @@ describe('mac:acceptance on the stand-in', () => {
   let report: Report
   beforeAll(async () => {
     await Promise.all([helperBinary('vz'), freshImage()])
-    run = accept('--stand-in', '--restores', '3', '--resets', '2', '--cold-resets', '1', '--out', out)
+    run = accept('--stand-in', '--restores', '2', '--resets', '1', '--cold-resets', '1', '--out', out)
     report = JSON.parse(readFileSync(join(out, 'report.json'), 'utf8')) as Report
   }, DEADLINE_MS + 60_000)
   afterAll(() => rmSync(out, { recursive: true }))
