@@ -6,7 +6,7 @@ import { commandLine, openFiles, residentBytes } from '../support/processes.ts'
 import { HELPERS, useBench } from './bench.ts'
 
 const DISPATCHES = Number(process.env['BSM_SOAK'] ?? 30)
-const DEADLINE_MS = 40_000 + DISPATCHES * 8_000
+const DEADLINE_MS = 120_000 + DISPATCHES * 20_000
 /** The first dispatches warm caches and compile code; growth of memory is judged after them. */
 const WARM_UP = 10
 /** Node opens two descriptors of its own when it first needs them. */
