@@ -163,7 +163,8 @@ describe.each(HELPERS)('a lie to the %s helper is caught at the next reset', (wh
       const after = helper.mark
       const reset = await helper.request('reset', {}, 90_000)
       expect(reset.error?.code).toBe('RESET_VERIFICATION_TIMEOUT')
-      expect(reset.failed).toEqual(['vmm_api_state'])
+      // On a busy machine another source may be late beside it.
+      expect(reset.failed).toContain('vmm_api_state')
       expect(reset.vmm_api_state).toBeNull()
       expect(reset.verification_passed).toBe(false)
       const verified = helper
