@@ -1,11 +1,12 @@
-import { copyFileSync, renameSync, statSync } from 'node:fs'
+import { copyFileSync, renameSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { ResetResponse } from '../../core/protocol/index.ts'
 import type { Context } from '../conformance/context.ts'
 import { corruptByte } from '../support/corrupt.ts'
 import { until } from '../support/deadline.ts'
+import { diskOf } from '../support/disk.ts'
 import { errorOf, type Helper } from '../support/helper.ts'
-import { copyImage, type GuestImage } from '../support/image.ts'
+import { copyImage } from '../support/image.ts'
 import { LyingQemu } from '../support/lying-qemu.ts'
 import { HELPERS, VM_TEST_MS, useBench } from './bench.ts'
 
@@ -33,16 +34,7 @@ describe.each(HELPERS)('a lie to the %s helper is caught at the next reset', (wh
     const helper = context.boot(scratch, { env }, image)
     await helper.ready()
     await helper.standbyReady()
-    return { helper, image, disk: which === 'qemu' ? image.rootfs : cloneOf(image, helper) }
-  }
-
-  function cloneOf(image: GuestImage, { scratch }: Helper): string {
-    const { size } = image.manifest.rootfs
-    const clones = scratch
-      .list(scratch.stateDir)
-      .filter(({ kind, path }) => kind === 'file' && statSync(scratch.path(path)).size === size)
-    expect(clones.length, 'one private clone of the disk').toBe(1)
-    return scratch.path(clones[0]?.path ?? '')
+    return { helper, image, disk: diskOf(helper, image) }
   }
 
   /** The reset halted because of `sources` alone, and nothing runs any more. */
