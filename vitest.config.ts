@@ -11,12 +11,11 @@ export default defineConfig({
         },
       },
       {
-        // What boots VMs or opens a browser: two files at a time, each of which waits for its VM half of its time.
+        // What boots VMs or opens a browser: one file at a time, two cores are few.
         test: {
           name: 'real',
           include: ['test/**/*.test.ts'],
-          maxWorkers: 2,
-          sequence: { groupOrder: 1 },
+          fileParallelism: false,
           testTimeout: 120_000,
           hookTimeout: 180_000,
         },

@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { SetupError } from './progress.ts'
 import { root } from './root.ts'
 import { runForCode } from './run.ts'
-import { buildVzHelper, testVzHelper } from './vz-helper.ts'
+import { buildVzHelper } from './vz-helper.ts'
 
 type Outcome = { passed: number; failed: number; skipped: number }
 type Stage = { name: string; run: () => Promise<Outcome> }
@@ -104,11 +104,6 @@ const vzBuild = (): Stage => ({
   },
 })
 
-const vzTests = (): Stage => ({
-  name: 'vz helper, package tests',
-  run: () => testVzHelper(quiet, { show: 'failures' }),
-})
-
 /** Another lane is talking. */
 const quiet = (): void => undefined
 
@@ -134,7 +129,7 @@ function lanes(): Stage[][] {
       { name: 'waiting for the vz helper', run: async () => (await helpers, NOTHING) },
       real,
     ],
-    [{ name: vz.name, run: () => failed(vz).finally(built) }, vzTests()],
+    [{ name: vz.name, run: () => failed(vz).finally(built) }],
   ]
 }
 

@@ -74,8 +74,6 @@ export type TestOptions = {
   coverage?: boolean
   /** Builds and runs under the thread sanitizer. */
   threads?: boolean
-  /** Of the tests' own output: all of it, as it is unless said, or only that of a run that failed. */
-  show?: 'all' | 'failures'
 }
 
 /** Runs the package's tests, output shown. Needs the guest image and the launcher where a VM is behind. */
@@ -84,7 +82,7 @@ export async function testVzHelper(
   options: TestOptions = {},
 ): Promise<{ passed: number; failed: number; skipped: number }> {
   const swift = await findSwift(log)
-  const { filters = [], coverage = false, threads = false, show = 'all' } = options
+  const { filters = [], coverage = false, threads = false } = options
   const build = [...swift.flags, ...(coverage ? ['--enable-code-coverage'] : []), ...(threads ? THREADS : [])]
   if (process.platform === 'darwin') return await testOnMac(swift, build, filters)
   log('swift build --build-tests')
@@ -102,7 +100,7 @@ export async function testVzHelper(
       LLVM_PROFILE_FILE: coverage ? join(profiles, '%p.profraw') : '/dev/null',
     },
   })
-  if (show === 'all' || code !== 0) process.stderr.write(output)
+  process.stderr.write(output)
   if (coverage) await reportCoverage(swift, bundle, profiles)
   return outcome(code, output)
 }
