@@ -24,6 +24,7 @@ import { LogBudget } from './log-budget.ts'
 import { ensurePaths, type Paths } from './paths.ts'
 import {
   BsmError,
+  SandboxResetDivergenceError,
   type AppSnapshot,
   type AuditVerdict,
   type BootResult,
@@ -36,18 +37,14 @@ import {
   type QueryResponse,
   type ResetReport,
   type Settings,
+  type ToolCall,
 } from './protocol/index.ts'
-import { DispatchQueue, type QueueLimits } from './queue.ts'
+import { DispatchQueue } from './queue.ts'
 import { QueryLine } from './query-line.ts'
 import { Revival } from './revival.ts'
-import {
-  HelperSandbox,
-  SandboxResetDivergenceError,
-  type BootConfig,
-  type SandboxDeadlines,
-  type ToolCall,
-} from './sandbox.ts'
+import { HelperSandbox, type BootConfig, type SandboxDeadlines } from './sandbox.ts'
 import { defaultSettings, SettingsStore } from './settings.ts'
+import { Sleep, type SleepPhase } from './sleep.ts'
 import { standing, StateStore, type Activity } from './state.ts'
 
 export interface AppOptions {
@@ -68,7 +65,6 @@ export interface AppOptions {
   /** False leaves the VM stopped until someone asks for it. */
   readonly autoStart?: boolean
   readonly clock?: Clock
-  readonly queueLimits?: QueueLimits
   readonly restartLimits?: RestartLimits
   readonly stopLadder?: StopLadder
   readonly deadlines?: SandboxDeadlines
@@ -80,6 +76,8 @@ export type OutputListener = (event: ExecOutputEvent, client: string) => void
 /** The status of a VM that is being watched is asked for this often; unwatched, never. */
 const WATCH_EVERY_MS = 5_000
 const LAST_ANSWER_MS = 2_000
+/** Nobody who asks for the status waits longer for a helper. */
+const STATUS_WAIT_MS = 500
 
 /**
  * The engine: one app per state directory, one VM, one dispatch at a time, one state.
@@ -97,6 +95,7 @@ export class App {
   readonly #identity: HelperIdentityFile
   readonly #output = new EventEmitter<{ output: Parameters<OutputListener> }>()
   readonly #revival: Revival
+  readonly #sleep: Sleep
   readonly #queries = new QueryLine()
   readonly #helperBudget: LogBudget
   readonly #stopped: Promise<void>
@@ -119,7 +118,7 @@ export class App {
     this.#clock = options.clock ?? systemClock
     this.#helperBudget = new LogBudget(this.#clock)
     this.#store = new StateStore(options.version, this.#clock, (error) => this.#listenerFailed(error))
-    this.#queue = new DispatchQueue(options.queueLimits, () => this.#queueChanged())
+    this.#queue = new DispatchQueue({}, () => this.#queueChanged())
     this.#degradedStore = new DegradedStore(options.paths.degraded)
     this.#identity = new HelperIdentityFile(options.paths.helperIdentity)
     this.#supervisor = new HelperSupervisor({
@@ -141,10 +140,22 @@ export class App {
     })
     this.#sandbox = new HelperSandbox(this.#supervisor, options.deadlines)
     this.#revival = new Revival({
-      idle: () => !this.#queue.running && this.#refusal() === null,
+      idle: () => !this.#queue.running && this.#refusal() === null && this.#sleep.phase === 'awake',
       reset: async (why) => void (await this.#live.dispatcher.reset('app', why)),
       replaceHelper: (why) => void this.#supervisor.replace(why),
       clock: this.#clock,
+    })
+    this.#sleep = new Sleep({
+      running: () =>
+        this.#supervisor.state.kind === 'ready' && this.#degraded === null && this.#ending === null,
+      probe: async () => void (await this.#sandbox.status()),
+      settled: () => this.#queue.settled,
+      renew: (why) =>
+        this.#live.dispatcher
+          .renew(why)
+          .catch((error: unknown) => this.#logger.error(BsmError.from(error, 'app').message)),
+      replaceHelper: (why) => this.#supervisor.replace(why),
+      onChange: (phase) => this.#sleepChanged(phase),
     })
     this.#stopped = new Promise((resolve) => (this.#markStopped = resolve))
   }
@@ -339,6 +350,30 @@ export class App {
     await this.#sandbox.shutdown()
   }
 
+  /** The machine is about to sleep: nothing is dispatched until it woke. What runs goes on, and is wiped as ever. */
+  machineSleeps(): void {
+    this.#sleep.begin()
+  }
+
+  /** The machine woke: the helper is probed and the VM replaced before anything is dispatched. Never rejects. */
+  machineWoke(): Promise<void> {
+    return this.#sleep.end()
+  }
+
+  #sleepChanged(phase: SleepPhase): void {
+    if (phase === 'awake') this.#openQueue()
+    else this.#queue.close()
+    if (phase === 'asleep') this.#logger.info('The machine goes to sleep.')
+    if (phase === 'probing') this.#logger.info('The machine woke up.')
+    this.#refresh()
+    if (phase === 'awake') void this.#refreshStatus()
+  }
+
+  #openQueue(): void {
+    if (this.#supervisor.state.kind !== 'ready' || this.#sleep.phase !== 'awake') return
+    if (this.#degraded === null && this.#ending === null) this.#queue.open()
+  }
+
   // -------------------------------------------------------------- dispatches
 
   /** Never rejects: an error is part of the answer (protocol §5). Output goes to `onOutput` as it comes. */
@@ -402,9 +437,9 @@ export class App {
     return this.#queue.cancel(commandId, client)
   }
 
-  /** The snapshot, with what the helper knows right now. */
+  /** The snapshot, with what the helper knows right now; of one that is stuck, what it told last. */
   async status(): Promise<AppSnapshot> {
-    await this.#refreshStatus()
+    await Promise.race([this.#refreshStatus(), sleep(STATUS_WAIT_MS, undefined, { ref: false })])
     return this.#store.snapshot
   }
 
@@ -412,6 +447,11 @@ export class App {
 
   snapshot(): AppSnapshot {
     return this.#store.snapshot
+  }
+
+  /** Hears of every change of state and does nothing for it: what the icon in the menu bar needs. */
+  subscribeQuietly(subscriber: (snapshot: AppSnapshot) => void): () => void {
+    return this.#store.subscribe(subscriber)
   }
 
   /** Hears snapshots, at most 20 a second; while anyone does, the VM's figures are kept fresh. */
@@ -449,6 +489,7 @@ export class App {
       problem: this.#problem,
       rising: this.#rising !== null,
       supervisor: this.#supervisor.state,
+      sleep: this.#sleep.phase,
       activity: this.#activity,
     })
     this.#store.update({ ...next, degraded: this.#degraded })
@@ -466,7 +507,7 @@ export class App {
         this.#audit('vm_booted', { boot_path: state.boot.boot_path, helper_pid: state.pid })
         this.#logger.info({ phases: state.boot.phases }, `The VM is ready (${howBooted(state.boot)}).`)
         void this.#refreshStatus()
-        if (this.#degraded === null && this.#ending === null) this.#queue.open()
+        this.#openQueue()
         break
       case 'restarting':
         this.#queue.close()
