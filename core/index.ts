@@ -2,11 +2,13 @@
 import { App, type AppOptions } from './app.ts'
 
 export { App, type AppOptions } from './app.ts'
+export { diagnose, makeBundle, thisMachine } from './diagnostics/index.ts'
 export { askPreflight, helperEnvironment } from './helper/index.ts'
 export { buildCommand, loadImage } from './image.ts'
 export { pathsIn, resolvePaths } from './paths.ts'
 export * from './sandbox.ts'
 export { PageSession, type PageRequest, type PageTransport } from './ui/index.ts'
+export { bytes } from './units.ts'
 export { serveUi } from './ui-server/index.ts'
 
 export const createApp = (options: AppOptions): App => new App(options)

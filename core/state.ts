@@ -110,6 +110,7 @@ export class StateStore {
       tools: [],
       helper_restarts: 0,
       last_crash: null,
+      reset_target_ms: { fast_snapshot: 1_000, cold_boot: 5_000 },
     })
   }
 

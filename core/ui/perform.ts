@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { App } from '../app.ts'
+import { administerClients } from '../clients.ts'
 import type { UiRequest } from '../protocol/index.ts'
 
 /** The name under which dispatches from a page run. */
@@ -8,10 +9,13 @@ const CLIENT = 'ui'
 /** What a page may ask once it is let in, whatever carries it. */
 export type PageRequest = Exclude<UiRequest, { action: 'auth' }>
 
+/** What concerns the app; the rest is between a page and its session. */
+export type AppRequest = Exclude<PageRequest, { action: 'attend' | 'follow_log' }>
+
 /** What each button does. `signal` aborts when the page is gone. */
 export async function perform(
   app: App,
-  request: PageRequest,
+  request: AppRequest,
   signal: AbortSignal,
 ): Promise<object | undefined> {
   switch (request.action) {
@@ -35,5 +39,15 @@ export async function perform(
       return { cancelled: app.cancel(request.command_id) }
     case 'verify_evidence':
       return app.verifyEvidence(request.command_id)
+    case 'settings':
+      return app.settingsView(request.set)
+    case 'clients':
+      return administerClients(app.clients, request.what)
+    case 'logs':
+      return app.readLog(request)
+    case 'diagnose':
+      return app.diagnose()
+    case 'bundle':
+      return app.supportBundle()
   }
 }

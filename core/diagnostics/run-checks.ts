@@ -1,4 +1,5 @@
-import type { Check, Finding, Machine, Result } from './check.ts'
+import type { CheckResult } from '../protocol/index.ts'
+import type { Check, Finding, Machine } from './check.ts'
 
 const CHECK_WITHIN_MS = 15_000
 
@@ -7,11 +8,12 @@ export async function runChecks(
   checks: readonly Check[],
   machine: Machine,
   withinMs = CHECK_WITHIN_MS,
-): Promise<Result[]> {
-  return Promise.all(checks.map((check) => runOne(check, machine, withinMs)))
+): Promise<CheckResult[]> {
+  const results = await Promise.all(checks.map((check) => runOne(check, machine, withinMs)))
+  return results.filter((result) => result !== null)
 }
 
-async function runOne(check: Check, machine: Machine, withinMs: number): Promise<Result> {
+async function runOne(check: Check, machine: Machine, withinMs: number): Promise<CheckResult | null> {
   const began = performance.now()
   const finding = await bounded(async () => check.run(machine), withinMs).catch(
     (error: unknown): Finding => ({
@@ -19,6 +21,7 @@ async function runOne(check: Check, machine: Machine, withinMs: number): Promise
       message: `the check itself failed: ${error instanceof Error ? error.message : String(error)}`,
     }),
   )
+  if (finding === null) return null
   return { id: check.id, title: check.title, ...finding, duration_ms: Math.round(performance.now() - began) }
 }
 

@@ -1,4 +1,4 @@
-import type { AppSnapshot, ResetReport } from '../../core/protocol/index.ts'
+import type { AppSnapshot, ResetReport } from '../protocol/index.ts'
 
 const DIGEST = `sha256:${'ab'.repeat(32)}` as const
 const TS = '2026-01-02T03:04:05.000Z'
@@ -108,5 +108,6 @@ export const snapshot = (fields: Partial<AppSnapshot> = {}): AppSnapshot => ({
   ],
   helper_restarts: 0,
   last_crash: null,
+  reset_target_ms: { fast_snapshot: 1_000, cold_boot: 5_000 },
   ...fields,
 })

@@ -8,6 +8,7 @@ export const bundles: Check = {
   id: 'bundles',
   title: 'programs',
   async run({ root }) {
+    if (root === null) return null
     const missing: string[] = []
     for (const file of BUILT) {
       const mode = file.startsWith('ui/') ? constants.R_OK : constants.X_OK

@@ -1,5 +1,5 @@
-import { LIMITS } from '../../../core/protocol/index.ts'
-import { resolvePaths } from '../../../core/index.ts'
+import { LIMITS } from '../../protocol/index.ts'
+import { resolvePaths } from '../../paths.ts'
 import type { Check } from '../check.ts'
 
 export const socketPath: Check = {

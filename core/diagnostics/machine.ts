@@ -1,26 +1,28 @@
 import { execFile } from 'node:child_process'
-import { askPreflight, helperEnvironment } from '../../core/index.ts'
-import { connectControl } from '../connect.ts'
-import { projectRoot } from '../project-root.ts'
-import { locateHelper } from '../up/locate.ts'
+import { askPreflight, helperEnvironment } from '../helper/index.ts'
+import type { AppSnapshot } from '../protocol/index.ts'
 import type { Machine } from './check.ts'
 
 const RUN_WITHIN_MS = 5_000
 
-/** This machine. */
-export function thisMachine(env: NodeJS.ProcessEnv): Machine {
-  let app: ReturnType<Machine['app']> | undefined
+/** This machine, as whoever asks knows it; `helper` throws a sentence where there is none. */
+export function thisMachine(
+  known: Pick<Machine, 'root' | 'imageDir' | 'env' | 'app' | 'audit'> & {
+    readonly helper: () => { readonly command: string; readonly args: readonly string[] }
+  },
+): Machine {
+  const { root, imageDir, env, audit } = known
+  let app: Promise<AppSnapshot | null> | undefined
   return {
-    root: projectRoot,
+    root,
+    imageDir,
     env,
+    audit,
     platform: process.platform,
     nodeVersion: process.versions.node,
     run: (program, args) => run(program, args, env),
-    preflight: async () => {
-      const helper = locateHelper(undefined, projectRoot)
-      return askPreflight(helper, helperEnvironment(env, {}))
-    },
-    app: () => (app ??= snapshot(env)),
+    preflight: async () => askPreflight(known.helper(), helperEnvironment(env, {})),
+    app: () => (app ??= known.app()),
   }
 }
 
@@ -34,13 +36,4 @@ function run(program: string, args: readonly string[], env: NodeJS.ProcessEnv): 
       else resolve(`${stdout}${stderr}`)
     })
   })
-}
-
-async function snapshot(env: NodeJS.ProcessEnv): ReturnType<Machine['app']> {
-  try {
-    await using control = await connectControl(env)
-    return await control.status({ timeoutMs: 5_000 })
-  } catch {
-    return null
-  }
 }

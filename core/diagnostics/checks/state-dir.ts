@@ -1,7 +1,7 @@
 import { access, constants, stat, statfs } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { resolvePaths } from '../../../core/index.ts'
-import { bytes } from '../../format/units.ts'
+import { resolvePaths } from '../../paths.ts'
+import { bytes } from '../../units.ts'
 import type { Check, Finding } from '../check.ts'
 
 /** Golden RAM, its device state, evidence and logs. */

@@ -1,4 +1,4 @@
-import { BsmError, type Preflight } from '../../../core/protocol/index.ts'
+import { BsmError, type Preflight } from '../../protocol/index.ts'
 import type { Check } from '../check.ts'
 
 /** Whether and how this machine can run the VM: the helper's own judgement, as it is at a boot. */

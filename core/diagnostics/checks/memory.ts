@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { freemem } from 'node:os'
-import { bytes } from '../../format/units.ts'
+import { bytes } from '../../units.ts'
 import type { Check } from '../check.ts'
 
 /** VM, standby, the sealed copy of golden RAM, app and helper. */

@@ -11,7 +11,8 @@ const NEEDS = [
 export const development: Check = {
   id: 'development',
   title: 'for building and testing',
-  async run({ run }) {
+  async run({ root, run }) {
+    if (root === null) return null
     const results = await Promise.all(
       NEEDS.map(async (need) => ({
         need,

@@ -3,11 +3,14 @@ import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { BsmError, type Preflight } from '../../core/protocol/index.ts'
+import { BsmError, type Preflight } from '../protocol/index.ts'
 import { snapshot } from '../testing/snapshot.ts'
 import type { Check, Machine } from './check.ts'
 import { app } from './checks/app.ts'
+import { audit } from './checks/audit.ts'
 import { bundles } from './checks/bundles.ts'
+import { channels } from './checks/channels.ts'
+import { clock } from './checks/clock.ts'
 import { development } from './checks/development.ts'
 import { guestImage } from './checks/guest-image.ts'
 import { node } from './checks/node.ts'
@@ -41,19 +44,21 @@ const noQemu = { code: 'QEMU_MISSING', message: 'QEMU cannot be run.', remedy: '
 /** A machine on which everything is as it should be, but for what a test changes. */
 const machine = (changes: Partial<Machine> = {}): Machine => ({
   root: folder,
+  imageDir: join(folder, 'out/guest'),
   env: { HOME: folder, BSM_STATE_DIR: join(folder, 'state') },
   platform: 'linux',
   nodeVersion: '20.19.0',
   run: () => Promise.resolve(''),
   preflight: () => Promise.resolve(usable),
   app: () => Promise.resolve(null),
+  audit: () => Promise.resolve(null),
   ...changes,
 })
 const status = async (check: Check, changes: Partial<Machine> = {}) =>
-  (await check.run(machine(changes))).status
+  (await check.run(machine(changes)))?.status
 const missing = () => Promise.reject(new Error('ENOENT'))
 
-describe('the doctor', () => {
+describe('the diagnosis', () => {
   it('has checks with different ids', () => {
     expect(new Set(CHECKS.map((check) => check.id)).size).toBe(CHECKS.length)
   })
@@ -139,7 +144,7 @@ describe('its checks', () => {
       await writeFile(join(folder, 'dist', file), '', { mode: 0o755 })
     expect(await status(bundles)).toBe('ok')
     await rm(join(folder, 'dist/bsm-launcher'))
-    expect((await bundles.run(machine())).message).toBe('not built: dist/bsm-launcher')
+    expect((await bundles.run(machine()))?.message).toBe('not built: dist/bsm-launcher')
   })
 
   it('compare every file of the guest image with its manifest', async () => {
@@ -194,6 +199,46 @@ describe('its checks', () => {
     ['a failed app', snapshot({ state: 'failed' }), 'fail'],
   ])('judge %s', async (_what, running, verdict) => {
     expect(await status(app, { app: () => Promise.resolve(running) })).toBe(verdict)
+  })
+
+  it('say nothing of sources and programs where the app was installed without them', async () => {
+    const installed = { root: null }
+    expect(await status(bundles, installed)).toBeUndefined()
+    expect(await status(development, installed)).toBeUndefined()
+    expect(await runChecks([bundles, node], machine(installed))).toHaveLength(1)
+  })
+
+  it('name the channels that stall, and a clock that stood still', async () => {
+    const { helper } = snapshot()
+    const [channel] = helper?.channels ?? []
+    if (helper === null || channel === undefined) throw new Error('the fixture has no channel')
+    const guest = {
+      ...{ bytes_used: 1, bytes_total: 2, processes: 3, load: 0, overlay_bytes: 0 },
+      ...{ clock_step_ms: -7_200_000, at: '2026-01-02T03:04:05.000Z' },
+    }
+    const ill = snapshot({ helper: { ...helper, guest, channels: [{ ...channel, state: 'stalled' }] } })
+    const changes = { app: () => Promise.resolve(ill) }
+    expect(await channels.run(machine(changes))).toMatchObject({
+      status: 'warn',
+      message: expect.stringContaining('1024'),
+    })
+    expect(await clock.run(machine(changes))).toMatchObject({ status: 'warn' })
+    expect(await status(channels)).toBeUndefined()
+  })
+
+  it("take the app's word for its audit log", async () => {
+    const verdict = {
+      ok: false,
+      entries: 3,
+      head: null,
+      finding: 'broken_chain' as const,
+      message: 'Broken.',
+    }
+    expect(await audit.run(machine({ audit: () => Promise.resolve(verdict) }))).toMatchObject({
+      status: 'fail',
+      message: 'Broken.',
+    })
+    expect(await status(audit)).toBeUndefined()
   })
 
   it('name the packages that development lacks', async () => {

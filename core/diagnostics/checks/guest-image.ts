@@ -3,8 +3,8 @@ import { createReadStream } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
-import { buildCommand } from '../../../core/index.ts'
-import { ImageManifest, type ImageFile } from '../../../core/protocol/index.ts'
+import { buildCommand } from '../../image.ts'
+import { ImageManifest, type ImageFile } from '../../protocol/index.ts'
 import type { Check } from '../check.ts'
 
 export const guestImage: Check = {
@@ -13,7 +13,7 @@ export const guestImage: Check = {
   async run(machine) {
     // The image that runs, or else the default one.
     const named = (await machine.app())?.helper?.image?.recipe ?? 'base'
-    const path = join(machine.root, 'out', 'guest', named, 'manifest.json')
+    const path = join(machine.imageDir, named, 'manifest.json')
     const remedy = buildCommand(named)
     let text: string
     try {
