@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { LogLine} from '../protocol/index.ts';
+import type { LogLine } from '../protocol/index.ts'
 import { Timestamp, type LogSource } from '../protocol/index.ts'
 
 /** Characters of one line that are shown; the file has all of it. */
