@@ -207,7 +207,9 @@ export class App {
       for (const step of undo.reverse()) step()
       throw error
     }
-    this.#showTargets(this.#live.settings.current)
+    const { settings, clients, evidence } = this.#live
+    this.#store.update({ first_run: evidence.empty && clients.list().length === 0 })
+    this.#showTargets(settings.current)
     this.#refresh()
     this.#swept = this.#sweep()
     if (this.#options.autoStart !== false && this.#degraded === null)
@@ -681,6 +683,7 @@ export class App {
       list: () => clients.list(),
       add: (name) => {
         const token = clients.add(name)
+        this.#store.update({ first_run: false })
         audit.append('client_added', { client: name })
         return token
       },

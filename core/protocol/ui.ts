@@ -70,6 +70,8 @@ export const AppSnapshot = z.object({
   /** Restarts of the helper since the app started, and why the last one. */
   helper_restarts: z.int().nonnegative(),
   last_crash: z.string().nullable(),
+  /** Nothing was ever dispatched from this state directory, and nobody was given access to it. */
+  first_run: z.boolean(),
   /** Milliseconds that the median of each kind of reset is held against; a person may set them. */
   reset_target_ms: z.object({ fast_snapshot: z.int().positive(), cold_boot: z.int().positive() }),
 })
@@ -124,6 +126,8 @@ export const UiRequest = z.discriminatedUnion('action', [
   z.strictObject({ id: z.int(), action: z.literal('bundle') }),
 ])
 export type UiRequest = z.infer<typeof UiRequest>
+/** What a page may ask once it is let in, whatever carries it; over IPC there is no `auth` and nothing else. */
+export type PageRequest = Exclude<UiRequest, { action: 'auth' }>
 
 /** App → page. `run` answers with the AgentExecResponse as its result. */
 export const UiMessage = z.discriminatedUnion('type', [

@@ -108,6 +108,7 @@ export const snapshot = (fields: Partial<AppSnapshot> = {}): AppSnapshot => ({
   ],
   helper_restarts: 0,
   last_crash: null,
+  first_run: false,
   reset_target_ms: { fast_snapshot: 1_000, cold_boot: 5_000 },
   ...fields,
 })

@@ -1,1 +1,1 @@
-export { PageSession, type PageRequest, type PageTransport } from './page-session.ts'
+export { PageSession, type PageTransport } from './page-session.ts'

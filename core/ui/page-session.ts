@@ -1,9 +1,14 @@
+import { setMaxListeners } from 'node:events'
 import type { App } from '../app.ts'
-import { BsmError, type AppSnapshot, type LogSource, type UiMessage } from '../protocol/index.ts'
+import {
+  BsmError,
+  type AppSnapshot,
+  type LogSource,
+  type PageRequest,
+  type UiMessage,
+} from '../protocol/index.ts'
 import { LogFollower } from './log-follower.ts'
-import { perform, type PageRequest } from './perform.ts'
-
-export type { PageRequest } from './perform.ts'
+import { perform } from './perform.ts'
 
 /** A snapshot waits while this much is unsent; a newer one takes its place. */
 const SNAPSHOT_BYTES = 1024 * 1024
@@ -14,7 +19,6 @@ const MAX_IN_FLIGHT = 16
 
 /** What carries messages to one page: a WebSocket when headless, Electron's IPC in the app's own window. */
 export interface PageTransport {
-  /** Does nothing once the page is gone. */
   send(message: UiMessage): void
   /** Bytes that were sent and that the page has not taken yet. */
   readonly unsentBytes: number
@@ -36,6 +40,7 @@ export class PageSession {
   constructor(app: App, transport: PageTransport) {
     this.#app = app
     this.#transport = transport
+    setMaxListeners(2 * MAX_IN_FLIGHT, this.#gone.signal)
     this.resume()
     this.#stopOutput = app.onOutput(({ command_id, stream, data_b64, seq }) =>
       this.#send({ type: 'output', command_id, stream, data_b64, seq }),
@@ -110,6 +115,7 @@ export class PageSession {
   }
 
   #send(message: UiMessage): void {
+    if (this.#gone.signal.aborted) return
     if (this.#transport.unsentBytes > DROP_BYTES) return this.#transport.drop()
     this.#transport.send(message)
   }

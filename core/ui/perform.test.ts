@@ -1,8 +1,16 @@
 import { describe, expect, it } from 'vitest'
 import type { App } from '../app.ts'
-import { Bundle, ClientsAnswer, Diagnosis, LogPage, SettingsView, type UiMessage } from '../protocol/index.ts'
+import {
+  Bundle,
+  ClientsAnswer,
+  Diagnosis,
+  LogPage,
+  type PageRequest,
+  SettingsView,
+  type UiMessage,
+} from '../protocol/index.ts'
 import { onCleanup, ready, scriptedApp } from '../testing/fixture.ts'
-import { PageSession, type PageRequest } from './index.ts'
+import { PageSession } from './index.ts'
 
 type Call = PageRequest extends infer R ? (R extends { id: number } ? Omit<R, 'id'> : never) : never
 

@@ -1,16 +1,13 @@
 import { randomUUID } from 'node:crypto'
 import type { App } from '../app.ts'
 import { administerClients } from '../clients.ts'
-import type { UiRequest } from '../protocol/index.ts'
+import type { PageRequest } from '../protocol/index.ts'
 
 /** The name under which dispatches from a page run. */
 const CLIENT = 'ui'
 
-/** What a page may ask once it is let in, whatever carries it. */
-export type PageRequest = Exclude<UiRequest, { action: 'auth' }>
-
 /** What concerns the app; the rest is between a page and its session. */
-export type AppRequest = Exclude<PageRequest, { action: 'attend' | 'follow_log' }>
+type AppRequest = Exclude<PageRequest, { action: 'attend' | 'follow_log' }>
 
 /** What each button does. `signal` aborts when the page is gone. */
 export async function perform(
