@@ -1,4 +1,4 @@
-import { Suspense } from 'react'
+import { Suspense, useState, type ReactNode } from 'react'
 import { useMedia } from '../parts/use-media.ts'
 import { Waiting } from '../parts/waiting.tsx'
 import { useStore } from '../store/index.ts'
@@ -60,12 +60,19 @@ function Sandbox({ view }: { view: SandboxView }) {
       {COLUMNS.map((column, c) => (
         <div key={c} className="column">
           {column.map(({ view: own, Section }, s) => (
-            <div key={s} hidden={!wide && own !== view}>
+            <Slot key={s} shown={wide || own === view}>
               <Section />
-            </div>
+            </Slot>
           ))}
         </div>
       ))}
     </div>
   )
+}
+
+/** Made when it is first shown, and kept from then on with what was typed and opened in it. */
+function Slot({ shown, children }: { shown: boolean; children: ReactNode }) {
+  const [made, setMade] = useState(shown)
+  if (shown && !made) setMade(true)
+  return <div hidden={!shown}>{made && children}</div>
 }

@@ -59,14 +59,15 @@ export class FixturePage {
   static async open(
     browser: Browser,
     snapshot: AppSnapshot,
-    options: BrowserContextOptions & { answer?: Answering } = {},
+    options: BrowserContextOptions & { answer?: Answering; init?: string } = {},
   ): Promise<FixturePage> {
-    const { answer = usualAnswers, ...rest } = options
+    const { answer = usualAnswers, init = '', ...rest } = options
     const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...rest })
     const page = await context.newPage()
     page.setDefaultTimeout(30_000)
     const fixture = new FixturePage(context, page)
     await page.clock.setFixedTime(NOW)
+    await page.addInitScript(init)
     await page.route(`${ORIGIN}/**`, async (route) => {
       const path = new URL(route.request().url()).pathname
       const file = path === '/' ? '/index.html' : path
