@@ -36,6 +36,9 @@ export const usualAnswers: Answering = (request) => {
     }
     case 'diagnose':
       return { result: answers.diagnosis }
+    case 'run':
+    case 'verify_evidence':
+      return null
     default:
       return {}
   }
