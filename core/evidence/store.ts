@@ -41,7 +41,7 @@ export class EvidenceStore {
 
   /** Nothing was ever dispatched here, as far as is still known. */
   get empty(): boolean {
-    return this.#commands.length === 0
+    return this.#chains.length === 0
   }
 
   /** Whether a chain of this command is kept: its id must not be used again. */
