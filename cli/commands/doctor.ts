@@ -50,7 +50,7 @@ function machineOf(env: NodeJS.ProcessEnv): ReturnType<typeof thisMachine> {
     root: projectRoot,
     imageDir: locateImage(undefined, projectRoot).imageDir,
     env,
-    helper: () => locateHelper(undefined, projectRoot),
+    helper: () => locateHelper(undefined, projectRoot, { platform: process.platform, env }),
     app: () => askApp(env, (control) => control.status({ timeoutMs: STATUS_WITHIN_MS })),
     audit: () => askApp(env, (control) => control.verifyAudit()),
   })
