@@ -76,7 +76,10 @@ export class FixturePage {
       const file = path === '/' ? '/index.html' : path
       await route.fulfill({
         body: readFileSync(join(repository, 'dist/ui', file)),
-        headers: { ...securityHeaders(PORT), 'Content-Type': TYPES[extname(file)] ?? 'text/plain' },
+        headers: {
+          ...securityHeaders(`ws://127.0.0.1:${PORT}`),
+          'Content-Type': TYPES[extname(file)] ?? 'text/plain',
+        },
       })
     })
     await page.routeWebSocket(`ws://127.0.0.1:${PORT}/ws`, (socket) => {
