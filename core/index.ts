@@ -2,10 +2,12 @@
 import { App, type AppOptions } from './app.ts'
 
 export { App, type AppOptions } from './app.ts'
+export { checkParts, dropOverrides, loadDistribution } from './distribution/index.ts'
 export { askPreflight, helperEnvironment } from './helper/index.ts'
 export { buildCommand, loadImage } from './image.ts'
 export { pathsIn, resolvePaths } from './paths.ts'
 export * from './sandbox.ts'
+export { Updates, type UpdateFeed, type UpdateState } from './updates.ts'
 export { serveUi } from './ui-server/index.ts'
 
 export const createApp = (options: AppOptions): App => new App(options)

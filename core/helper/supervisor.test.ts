@@ -11,7 +11,10 @@ import { HelperIdentityFile, HelperSupervisor, type SupervisorState } from './in
 
 const LADDER = { shutdownMs: 1_000, eofMs: 700, sigtermMs: 700, sigkillMs: 2_000 }
 
-function supervise(script = '', options: { restarts?: number; bootMs?: number } = {}) {
+function supervise(
+  script = '',
+  options: { restarts?: number; bootMs?: number; admit?: () => Promise<void> } = {},
+) {
   const directory = temporaryDirectory()
   const identityPath = join(directory, 'helper.json')
   const states: SupervisorState[] = []
@@ -32,6 +35,7 @@ function supervise(script = '', options: { restarts?: number; bootMs?: number } 
       stableMs: 60_000,
     },
     bootMs: options.bootMs,
+    admit: options.admit,
   })
   onCleanup(() => supervisor.stop())
   const identity = (): ProcessIdentity =>
@@ -68,6 +72,33 @@ describe('a supervised helper', () => {
     process.kill(identity().pid, 'SIGKILL')
     await expect(asked).rejects.toThrow('The helper was killed by SIGKILL.')
     await eventually(() => kinds().filter((kind) => kind === 'ready').length === 2)
+  })
+
+  it('is admitted before every start, and a refusal is final', async () => {
+    const answers = [Promise.resolve(), Promise.reject(new BsmError('IMAGE_MISMATCH', 'app', 'Not ours.'))]
+    answers[1]?.catch(() => undefined)
+    let asked = 0
+    const admit = () => answers[asked++] ?? Promise.resolve()
+    const { supervisor, identity, kinds } = supervise('', { admit })
+    await supervisor.start([])
+    process.kill(identity().pid, 'SIGKILL')
+    await eventually(() => kinds().at(-1) === 'failed')
+    expect(supervisor.state).toMatchObject({ error: { code: 'IMAGE_MISMATCH', message: 'Not ours.' } })
+    expect(asked).toBe(2)
+    expect(kinds().filter((kind) => kind === 'ready')).toHaveLength(1)
+  })
+
+  it('is not started when it was stopped while it waited to be admitted', async () => {
+    let admitted: () => void = () => undefined
+    const admit = () => new Promise<void>((resolve) => (admitted = resolve))
+    const { supervisor, identityPath, kinds } = supervise('', { admit })
+    const started = supervisor.start([])
+    await supervisor.stop()
+    await expect(started).rejects.toMatchObject({ code: 'CANCELLED' })
+    admitted()
+    await sleep(0)
+    expect(existsSync(identityPath)).toBe(false)
+    expect(kinds()).toEqual(['starting', 'stopping', 'stopped'])
   })
 
   it('is given up after its budget of restarts, with the last reason', async () => {

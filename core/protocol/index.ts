@@ -1,6 +1,7 @@
 /** The contract as schemas; types are inferred from them and nothing is declared twice. */
 export * from './agent.ts'
 export * from './common.ts'
+export * from './distribution.ts'
 export * from './errors.ts'
 export * from './evidence.ts'
 export * from './guest.ts'
