@@ -2,13 +2,12 @@ import { createHash } from 'node:crypto'
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import type { Distribution, ImageManifest } from '../protocol/index.ts'
+import { helperRequirement, type Distribution, type ImageManifest } from '../protocol/index.ts'
 import { temporaryDirectory } from '../testing/fixture.ts'
 import {
   checkGuestImage,
   checkHelperSignature,
   dropOverrides,
-  helperRequirement,
   loadDistribution,
   type RunTool,
 } from './index.ts'

@@ -1,31 +1,8 @@
 import { execFile } from 'node:child_process'
-import { BsmError, type Signing } from '../protocol/index.ts'
+import { BsmError, helperRequirement, type Signing } from '../protocol/index.ts'
 
-/** The helper's signing identifier; `build/dist/sign.ts` gives it. */
-const IDENTIFIER = 'bsm-vz-helper'
 const CODESIGN = '/usr/bin/codesign'
 const DEADLINE_MS = 20_000
-
-/**
- * The requirement (Apple's Code Signing Requirement Language) that a helper of this distribution satisfies. A
- * Developer ID is Apple's root, the intermediate and leaf marks of such certificates, and our team; an ad-hoc
- * signature proves only that the bytes are those that were signed.
- */
-export function helperRequirement(signing: Signing): string {
-  const identifier = `identifier "${IDENTIFIER}"`
-  switch (signing.kind) {
-    case 'ad_hoc':
-      return identifier
-    case 'developer_id':
-      return [
-        identifier,
-        'anchor apple generic',
-        'certificate 1[field.1.2.840.113635.100.6.2.6] exists',
-        'certificate leaf[field.1.2.840.113635.100.6.1.13] exists',
-        `certificate leaf[subject.OU] = "${signing.team_id}"`,
-      ].join(' and ')
-  }
-}
 
 export type RunTool = (command: string, args: readonly string[]) => Promise<{ code: number; output: string }>
 

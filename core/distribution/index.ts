@@ -5,7 +5,7 @@ import { checkGuestImage } from './guest-image.ts'
 import { checkHelperSignature } from './helper-signature.ts'
 
 export { checkGuestImage } from './guest-image.ts'
-export { checkHelperSignature, helperRequirement, type RunTool } from './helper-signature.ts'
+export { checkHelperSignature, type RunTool } from './helper-signature.ts'
 export { dropOverrides } from './overrides.ts'
 
 const MAX_BYTES = 64 * 1024

@@ -22,3 +22,24 @@ export const Distribution = z.strictObject({
   update_feed: z.url({ protocol: /^https$/ }).nullable(),
 })
 export type Distribution = z.infer<typeof Distribution>
+
+/**
+ * The requirement (Apple's Code Signing Requirement Language) that a helper of this distribution satisfies. A
+ * Developer ID is Apple's root, the intermediate and leaf marks of such certificates, and our team; an ad-hoc
+ * signature proves only that the bytes are those that were signed.
+ */
+export function helperRequirement(signing: Signing): string {
+  const identifier = `identifier "bsm-vz-helper"`
+  switch (signing.kind) {
+    case 'ad_hoc':
+      return identifier
+    case 'developer_id':
+      return [
+        identifier,
+        'anchor apple generic',
+        'certificate 1[field.1.2.840.113635.100.6.2.6] exists',
+        'certificate leaf[field.1.2.840.113635.100.6.1.13] exists',
+        `certificate leaf[subject.OU] = "${signing.team_id}"`,
+      ].join(' and ')
+  }
+}

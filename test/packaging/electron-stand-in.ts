@@ -108,7 +108,12 @@ export function makeElectronStandIn(folder: string, version: string): void {
   rmSync(dist, { recursive: true })
 }
 
-function framework(contents: string, name: string, extra = new Uint8Array(), programs: readonly string[] = []): void {
+function framework(
+  contents: string,
+  name: string,
+  extra = new Uint8Array(),
+  programs: readonly string[] = [],
+): void {
   const folder = join(contents, `Frameworks/${name}.framework`)
   const current = join(folder, 'Versions/A')
   writeProgram(join(current, name), machOStandIn(name, { extra }))

@@ -23,11 +23,16 @@ export async function makeFixture(): Promise<Fixture> {
   const folder = mkdtempSync(join(tmpdir(), 'bsm-dist-'))
   const at = join(folder, 'project')
   mkdirSync(at)
-  for (const name of ['electron-builder.yml', 'entitlements', 'licences', 'CHANGELOG.md', 'package.json'])
+  for (const name of ['electron-builder.yml', 'entitlements', 'licences', 'package.json'])
     cpSync(join(root, name), join(at, name), { recursive: true })
   // So that electron-builder takes this folder for a checkout with its packages.
   symlinkSync(join(root, 'node_modules'), join(at, 'node_modules'))
   const made = project(at)
+  // The checkout's own is dated on the day of a release.
+  writeFileSync(
+    made.changelog,
+    `# Changelog\n\n## ${made.packageJson.version} — 2026-01-31\n\n- Something new.\n`,
+  )
   const electronDist = join(folder, 'electron')
   mkdirSync(electronDist)
   makeElectronStandIn(electronDist, made.packageJson.devDependencies.electron)
