@@ -136,7 +136,10 @@ describe('the bundle', () => {
 
   it('comes out of the zip with its links and modes', () => {
     const out = join(fixture.folder, 'unzipped')
-    const zip = join(fixture.project.release, `Brainstorm-Sandbox-${fixture.project.packageJson.version}-arm64.zip`)
+    const zip = join(
+      fixture.project.release,
+      `Brainstorm-Sandbox-${fixture.project.packageJson.version}-arm64.zip`,
+    )
     execFileSync('7za', ['x', '-snl', '-y', `-o${out}`, zip], { stdio: 'ignore' })
     const listed = (folder: string) =>
       readdirSync(folder, { recursive: true, withFileTypes: true })
