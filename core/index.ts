@@ -7,6 +7,7 @@ export { askPreflight, helperEnvironment } from './helper/index.ts'
 export { buildCommand, loadImage } from './image.ts'
 export { pathsIn, resolvePaths } from './paths.ts'
 export * from './sandbox.ts'
+export { PageSession, type PageTransport } from './ui/index.ts'
 export { Updates, type UpdateFeed, type UpdateState } from './updates.ts'
 export { serveUi } from './ui-server/index.ts'
 

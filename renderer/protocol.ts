@@ -21,6 +21,8 @@ export type {
   AppState,
   Degraded,
   DispatchRecord,
+  PageRequest,
   UiMessage,
   UiRequest,
 } from '../core/protocol/ui.ts'
+export type { LoginItem, WindowBridge, WindowKind } from '../core/protocol/window.ts'

@@ -99,6 +99,8 @@ export const UiRequest = z.discriminatedUnion('action', [
   z.strictObject({ id: z.int(), action: z.literal('verify_evidence'), command_id: Uuid }),
 ])
 export type UiRequest = z.infer<typeof UiRequest>
+/** What a page may ask once it is let in, whatever carries it; over IPC there is no `auth` and nothing else. */
+export type PageRequest = Exclude<UiRequest, { action: 'auth' }>
 
 /** App → page. `run` answers with the AgentExecResponse as its result. */
 export const UiMessage = z.discriminatedUnion('type', [

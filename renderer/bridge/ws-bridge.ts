@@ -1,11 +1,9 @@
 import type { UiMessage, WireError } from '../protocol.ts'
 import { RequestError, type Answer, type Bridge, type BridgeEvent, type Call } from './bridge.ts'
 import { afterClose, backoffMs, tokenOf, type Credential } from './reconnect.ts'
+import { WaitingRequests } from './waiting.ts'
 
 const CONNECT_WITHIN_MS = 5_000
-const ANSWER_WITHIN_MS = 5 * 60_000
-/** A run also waits in the queue and for the reset after it. */
-const RUN_SLACK_MS = 10 * 60_000
 const SESSION_KEY = 'bsm.session'
 
 const LOST: WireError = {
@@ -20,29 +18,15 @@ const OFFLINE: WireError = {
   message: 'The page is not connected to the app.',
   next_step: 'Wait until it is connected again, or run `bsm open` for a fresh page.',
 }
-const SILENT: WireError = {
-  code: 'TIMEOUT',
-  layer: 'app',
-  message: 'The app did not answer in time.',
-  next_step: 'Run `bsm doctor` in a terminal.',
-}
-
-type Waiting = {
-  resolve: (result: unknown) => void
-  reject: (error: RequestError) => void
-  timer: number
-}
-
 /**
  * The bridge of a page served headless (protocol §5): the token comes in the address's fragment, is
  * taken out of it at once, and is sent as the first message. Pushes only; nothing is polled.
  */
 export class WsBridge implements Bridge {
   readonly #listeners = new Set<(event: BridgeEvent) => void>()
-  readonly #waiting = new Map<number, Waiting>()
+  readonly #waiting = new WaitingRequests()
   #socket: WebSocket | null = null
   #greeted = false
-  #nextId = 1
   #attempt = 0
   #silentCloses = 0
   #retry: number | undefined
@@ -64,16 +48,7 @@ export class WsBridge implements Bridge {
   request<C extends Call>(call: C): Promise<Answer<C>> {
     const socket = this.#socket
     if (socket === null || !this.#greeted) return Promise.reject(new RequestError(OFFLINE))
-    const id = this.#nextId++
-    const within = call.action === 'run' ? call.deadline_ms + RUN_SLACK_MS : ANSWER_WITHIN_MS
-    return new Promise((resolve, reject) => {
-      const timer = window.setTimeout(() => {
-        this.#waiting.delete(id)
-        reject(new RequestError(SILENT))
-      }, within)
-      this.#waiting.set(id, { resolve: (result) => resolve(result as Answer<C>), reject, timer })
-      socket.send(JSON.stringify({ id, ...call }))
-    })
+    return this.#waiting.ask(call, (request) => socket.send(JSON.stringify(request)))
   }
 
   #begin(): void {
@@ -134,15 +109,8 @@ export class WsBridge implements Bridge {
         this.#session = message.session
         sessionStorage.setItem(SESSION_KEY, message.session)
         return
-      case 'reply': {
-        const waiting = this.#waiting.get(message.id)
-        if (waiting === undefined) return
-        this.#waiting.delete(message.id)
-        window.clearTimeout(waiting.timer)
-        if (message.ok) waiting.resolve(message.result)
-        else waiting.reject(new RequestError(message.error ?? SILENT))
-        return
-      }
+      case 'reply':
+        return this.#waiting.answer(message)
       case 'snapshot':
       case 'output':
         this.#tell(message)
@@ -153,11 +121,7 @@ export class WsBridge implements Bridge {
     const greeted = this.#greeted
     this.#socket = null
     this.#greeted = false
-    for (const waiting of this.#waiting.values()) {
-      window.clearTimeout(waiting.timer)
-      waiting.reject(new RequestError(LOST))
-    }
-    this.#waiting.clear()
+    this.#waiting.rejectAll(LOST)
     if (opened && !greeted) this.#silentCloses += 1
     const then = afterClose({ code, opened, greeted, silentCloses: this.#silentCloses }, used, this.#session)
     if ('signedOut' in then) {

@@ -1,0 +1,1 @@
+export { PageSession, type PageTransport } from './page-session.ts'
