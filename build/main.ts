@@ -44,6 +44,22 @@ async function testTheVzHelper(args: string[]): Promise<number> {
   return failed === 0 && passed > 0 ? 0 : 1
 }
 
+/** `npm run dist`, `npm run dist:dev`: everything from source to published files, on a Mac. */
+async function makeDistribution(release: boolean, args: string[]): Promise<number> {
+  const { readDistOptions, distributeCheckout } = await import('./dist/main.ts')
+  const options = readDistOptions(release, args)
+  if (options === null) return 0
+  if (process.platform !== 'darwin')
+    throw new SetupError(
+      'A distribution is made on a Mac with Apple silicon: signing and notarizing are macOS tools. ' +
+        'What of it runs here: npm run dist:check.',
+    )
+  await step('vz helper', buildVzHelper)
+  await step('user interface', async () => void (await buildUi()))
+  await distributeCheckout(options)
+  return 0
+}
+
 /** Runs one of the house's own TypeScript programs, in the foreground. */
 async function tsx(program: string, args: string[]): Promise<number> {
   const { code } = await runForCode(process.execPath, ['--import', 'tsx', join(root, program), ...args], {
@@ -56,7 +72,7 @@ async function tsx(program: string, args: string[]): Promise<number> {
 
 const [verb = 'start', ...args] = process.argv.slice(2)
 try {
-  if (process.platform !== 'linux' && !verb.startsWith('helper:vz'))
+  if (process.platform !== 'linux' && !/^(helper:vz|dist|guest)/.test(verb))
     throw new SetupError('This version runs on Linux only: the app does not use its macOS helper yet.')
   switch (verb) {
     case 'start':
@@ -85,9 +101,24 @@ try {
       process.exitCode = await testTheVzHelper(args)
       break
     case 'guest':
-      await step('system packages', (log) => installSystemPackages('start', log))
+      if (process.platform === 'linux')
+        await step('system packages', (log) => installSystemPackages('start', log))
       process.exitCode = await tsx('guest/image/build.ts', args)
       break
+    case 'dist':
+    case 'dist:dev':
+      process.exitCode = await makeDistribution(verb === 'dist', args)
+      break
+    case 'dist:check': {
+      await step('system packages', (log) => installSystemPackages('dist', log))
+      await step('user interface', async () => void (await buildUi()))
+      await step('guest image', async (log) => {
+        await buildImage({ recipe: 'base', log })
+      })
+      const { checkPackaging } = await import('./test.ts')
+      process.exitCode = await checkPackaging(args)
+      break
+    }
     case 'conformance':
       await setUp('start')
       process.exitCode = await tsx('test/conformance/main.ts', args)

@@ -55,8 +55,14 @@ const VitestReport = z.object({
   success: z.boolean(),
 })
 
-const vitest = (project: 'unit' | 'real', filters: string[]): Stage => ({
-  name: project === 'unit' ? 'unit' : 'conformance, real VM, browser',
+const PROJECTS = {
+  unit: 'unit',
+  packaging: 'packaging',
+  real: 'conformance, real VM, browser',
+}
+
+const vitest = (project: keyof typeof PROJECTS, filters: string[]): Stage => ({
+  name: PROJECTS[project],
   run: async () => {
     const report = join(root, 'out', `vitest-${project}.json`)
     mkdirSync(join(root, 'out'), { recursive: true })
@@ -86,11 +92,15 @@ const vitest = (project: 'unit' | 'real', filters: string[]): Stage => ({
   },
 })
 
+/** The packaging tests alone: `npm run dist:check`. */
+export const checkPackaging = (filters: string[]): Promise<number> =>
+  runStages([vitest('packaging', filters)])
+
 /** Runs every stage, also after a failed one, and ends with a table and one line of totals. */
 export async function runTests(filters: string[]): Promise<number> {
   const stages: Stage[] =
     filters.length > 0
-      ? [vitest('unit', filters), vitest('real', filters)]
+      ? [vitest('unit', filters), vitest('packaging', filters), vitest('real', filters)]
       : [
           whole('lint', bin('eslint'), ['.']),
           whole('formatting', bin('prettier'), ['--check', '--log-level=warn', '.']),
@@ -101,8 +111,13 @@ export async function runTests(filters: string[]): Promise<number> {
           whole('go vet launcher', 'go', ['vet', './...'], join(root, 'helper/qemu/launcher')),
           goTests('helper/qemu/launcher'),
           vitest('unit', []),
+          vitest('packaging', []),
           vitest('real', []),
         ]
+  return runStages(stages)
+}
+
+async function runStages(stages: Stage[]): Promise<number> {
   const rows: { name: string; outcome: Outcome; seconds: number }[] = []
   for (const stage of stages) {
     console.error(`\n▸ ${stage.name}`)

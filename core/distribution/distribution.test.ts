@@ -152,7 +152,7 @@ describe('distribution.json', () => {
   })
 
   it('is refused when it is missing', () => {
-    expect(() => loadDistribution(temporaryDirectory())).toThrow('it is not there')
+    expect(() => loadDistribution(temporaryDirectory())).toThrow('ENOENT')
   })
 })
 

@@ -1,5 +1,6 @@
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileError, readSmallFile } from '../files.ts'
+import { fileError } from '../files.ts'
 import { BsmError, Distribution } from '../protocol/index.ts'
 import { checkGuestImage } from './guest-image.ts'
 import { checkHelperSignature } from './helper-signature.ts'
@@ -8,15 +9,11 @@ export { checkGuestImage } from './guest-image.ts'
 export { checkHelperSignature, type RunTool } from './helper-signature.ts'
 export { dropOverrides } from './overrides.ts'
 
-const MAX_BYTES = 64 * 1024
-
 /** Reads `distribution.json` in `directory`, the app's own archive. Throws when there is none: it is part of the app. */
 export function loadDistribution(directory: string): Distribution {
   const path = join(directory, 'distribution.json')
   try {
-    const text = readSmallFile(path, MAX_BYTES)
-    if (text === null) throw new Error('it is not there')
-    return Distribution.parse(JSON.parse(text))
+    return Distribution.parse(JSON.parse(readFileSync(path, 'utf8')))
   } catch (error) {
     const { message } = fileError(error, `read ${path}`)
     throw new BsmError('INTERNAL_BUG', 'app', message, {
