@@ -234,11 +234,7 @@ describe('a bundle that is not as listed stops the build:', () => {
     })
   }
 
-  const defects: [
-    what: string,
-    defect: (bundle: string) => void | Promise<unknown>,
-    finding: string | RegExp,
-  ][] = [
+  const defects: [what: string, defect: (bundle: string) => unknown, finding: string | RegExp][] = [
     ['no helper', (b) => rmSync(part(b, 'MacOS/bsm-vz-helper')), 'Contents/MacOS/bsm-vz-helper: missing'],
     [
       'a helper of mode 700',
