@@ -27,7 +27,7 @@ export default defineConfig({
           name: 'packaging',
           include: ['test/packaging/*.test.ts'],
           fileParallelism: false,
-          testTimeout: 180_000,
+          testTimeout: 600_000,
           hookTimeout: 600_000,
         },
       },

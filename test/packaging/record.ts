@@ -42,7 +42,8 @@ export async function record(
       ...[kind, fixture.project.root, JSON.stringify(fixture.parts), fixture.electronDist],
     ],
     {
-      cwd: root,
+      // As npm starts it, in the checkout.
+      cwd: fixture.project.root,
       stdio: ['ignore', 'pipe', 'pipe'],
       env: {
         PATH: process.env['PATH'] ?? '',
