@@ -133,5 +133,6 @@ try {
 } catch (error) {
   if (!(error instanceof SetupError || error instanceof ImageBuildError)) throw error
   console.error(error.message)
-  process.exitCode = 1
+  // Not by exitCode alone: a hook that electron-builder leaves behind would end the process with 0.
+  process.exit(1)
 }

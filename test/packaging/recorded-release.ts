@@ -15,5 +15,6 @@ try {
   console.log(JSON.stringify(made))
 } catch (error) {
   console.error(error instanceof SetupError ? error.message : error)
-  process.exitCode = 1
+  // As build/main.ts does: electron-builder's exit hook would make it 0.
+  process.exit(1)
 }

@@ -262,7 +262,7 @@ describe('a development build', () => {
 
 describe('a release is not made', () => {
   it.each([
-    ['without a certificate in the keychain', 'identity', /Developer ID|identity/i],
+    ['without a certificate in the keychain', 'identity', 'no Developer ID Application certificate'],
     ['when Apple refuses to notarize it', 'notarization', 'Failed to notarize'],
     [
       'when the helper comes out of signing without its entitlement',
