@@ -55,6 +55,9 @@ const VitestReport = z.object({
   success: z.boolean(),
 })
 
+/** Each test has a deadline of its own; this one is for a machine that is busy with other things too. */
+const VITEST_DEADLINE_MS = 75 * 60_000
+
 const PROJECTS = {
   unit: 'unit',
   packaging: 'packaging',
@@ -77,7 +80,10 @@ const vitest = (project: keyof typeof PROJECTS, filters: string[]): Stage => ({
       '--reporter=json',
       `--outputFile.json=${report}`,
     ]
-    const { code } = await runForCode(bin('vitest'), [...args, ...filters], { show: true })
+    const { code } = await runForCode(bin('vitest'), [...args, ...filters], {
+      show: true,
+      deadlineMs: VITEST_DEADLINE_MS,
+    })
     try {
       const result = VitestReport.parse(JSON.parse(readFileSync(report, 'utf8')))
       return {

@@ -191,6 +191,22 @@ describe('exec', () => {
   })
 })
 
+describe('a request that the app would not even parse', () => {
+  it.each([
+    ['too deep', Array.from({ length: 70 }).reduce<unknown>((inner) => [inner], 1)],
+    ['too many values', Array.from({ length: 100_001 }, (_, i) => i)],
+  ])('is refused before it is sent: %s', async (_, value) => {
+    await using server = await ScriptedServer.start(never)
+    await using sandbox = await connect(server)
+    expect(await errorOf(sandbox.exec('echo', { value } as never))).toMatchObject({
+      code: 'BAD_REQUEST',
+      layer: 'agent',
+      message: expect.stringMatching(/nested deeper than 64|more than 100000 values/),
+    })
+    expect(server.requests).toHaveLength(1)
+  })
+})
+
 describe('an app that misbehaves', () => {
   it('loses everything in flight with one clear sentence', async () => {
     await using server = await ScriptedServer.start((request, _say, socket) => {

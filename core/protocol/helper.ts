@@ -85,6 +85,8 @@ export const ResetReport = VerificationDetails.extend({
   wipe: WipeProof.nullable(),
   /** Sources or proofs that disagreed or were silent: `wipe`, `fs_hash`, `open_fd_count`, `vmm_api_state`. */
   failed: z.array(z.enum(['wipe', 'fs_hash', 'open_fd_count', 'vmm_api_state'])),
+  /** The image has no manifest: `fs_hash_baseline` was measured before its first boot (§4). */
+  fs_hash_measured: z.literal(true).optional(),
   error: WireError.optional(),
 })
 export type ResetReport = z.infer<typeof ResetReport>
@@ -176,6 +178,8 @@ export const ExecResponse = response('exec_response', {
   files: z.array(FileOut).optional(),
   /** Where the chain of this dispatch was kept, absolute. */
   evidence_path: z.string().nullable().optional(),
+  /** [ours] Of the one-shot `exec` alone, which resets before it prints: what that reset found. */
+  reset: ResetReport.optional(),
 })
 export type ExecResponse = z.infer<typeof ExecResponse>
 

@@ -70,8 +70,17 @@ function decode(bytes: Buffer): string {
   return isUtf8(bytes) ? bytes.toString('utf8') : `\ufffd not UTF-8: ${bytes.toString('latin1', 0, 40)}`
 }
 
+/** A JSON text that is too deep or too manifold to be parsed; the message is a sentence without its full stop. */
+export class JsonSizeError extends SyntaxError {
+  override readonly name = 'JsonSizeError'
+}
+
+/** Why {@link parseJsonLine} refused a line, as a sentence for whoever sent it. */
+export const whyNotParsed = (thrown: unknown): string =>
+  thrown instanceof JsonSizeError ? `The ${thrown.message}.` : 'The line is not JSON.'
+
 /**
- * Says in a `SyntaxError` why a JSON text is too deep or has too many parts to be parsed, in one scan that
+ * Throws a {@link JsonSizeError} when a JSON text is too deep or has too many parts to be parsed, in one scan that
  * ends at the first offence. A parser and a schema take longer for a thousand small values than for one
  * large one: the bytes alone bound nothing. A part is a `{`, `[` or `,` outside of strings.
  */
@@ -87,10 +96,10 @@ export function checkJsonSize(text: string, maxNodes: number = LIMITS.jsonNodes)
       nodes += 1
       depth += 1
       if (depth > LIMITS.jsonDepth)
-        throw new SyntaxError(`JSON is nested deeper than ${LIMITS.jsonDepth} levels`)
+        throw new JsonSizeError(`JSON is nested deeper than ${LIMITS.jsonDepth} levels`)
     } else if (c === 0x2c) nodes += 1
     else if (c === 0x7d || c === 0x5d) depth -= 1
-    if (nodes > maxNodes) throw new SyntaxError(`JSON has more than ${maxNodes} values`)
+    if (nodes > maxNodes) throw new JsonSizeError(`JSON has more than ${maxNodes} values`)
   }
 }
 

@@ -234,10 +234,11 @@ const TOOLS: Record<string, (args: string[]) => Answer> = {
     return fine
   },
   dmgbuild: (args) => {
-    fs.writeFileSync(
-      args.at(-1) ?? '',
-      `${fs.readFileSync(args[1] ?? '', 'utf8')}\n#stand-in for a disk image`,
-    )
+    const settings = JSON.parse(fs.readFileSync(args[1] ?? '', 'utf8')) as DmgSettings
+    // Names in the settings are those of the folder that it runs in.
+    for (const item of settings.contents)
+      if (item.type !== 'link') item.path = fs.realpathSync(path.resolve(item.path))
+    fs.writeFileSync(args.at(-1) ?? '', `${JSON.stringify(settings)}\n#stand-in for a disk image`)
     return fine
   },
   spctl: (args) => (stapled(args.at(-1) ?? '') ? fine : refuse('rejected\n')),

@@ -151,7 +151,7 @@ describe('a release', () => {
       contents: [
         { type: 'file', path: fixture.project.bundle },
         { type: 'link', path: '/Applications' },
-        { type: 'file', path: 'out/packaging/licences', name: 'Licences' },
+        { type: 'file', path: fixture.project.stagedLicences, name: 'Licences' },
       ],
     })
   })
