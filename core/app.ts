@@ -37,7 +37,7 @@ import {
   type ResetReport,
   type Settings,
 } from './protocol/index.ts'
-import { DispatchQueue, type QueueLimits } from './queue.ts'
+import { DispatchQueue } from './queue.ts'
 import { QueryLine } from './query-line.ts'
 import { Revival } from './revival.ts'
 import {
@@ -68,7 +68,6 @@ export interface AppOptions {
   /** False leaves the VM stopped until someone asks for it. */
   readonly autoStart?: boolean
   readonly clock?: Clock
-  readonly queueLimits?: QueueLimits
   readonly restartLimits?: RestartLimits
   readonly stopLadder?: StopLadder
   readonly deadlines?: SandboxDeadlines
@@ -121,7 +120,7 @@ export class App {
     this.#clock = options.clock ?? systemClock
     this.#helperBudget = new LogBudget(this.#clock)
     this.#store = new StateStore(options.version, this.#clock, (error) => this.#listenerFailed(error))
-    this.#queue = new DispatchQueue(options.queueLimits, () => this.#queueChanged())
+    this.#queue = new DispatchQueue({}, () => this.#queueChanged())
     this.#degradedStore = new DegradedStore(options.paths.degraded)
     this.#identity = new HelperIdentityFile(options.paths.helperIdentity)
     this.#supervisor = new HelperSupervisor({

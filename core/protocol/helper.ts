@@ -107,9 +107,20 @@ export const execFields = {
     }),
   /** 100 … 3 600 000; queueing does not count. */
   deadline_ms: z.int().min(LIMITS.deadlineMinMs).max(LIMITS.deadlineMaxMs),
-  files_in: z.array(FileIn).max(256).optional(),
+  files_in: z
+    .array(FileIn)
+    .max(256)
+    .refine(
+      (files) =>
+        files.reduce((sum, { data_b64 }) => sum + Buffer.byteLength(data_b64, 'base64'), 0) <=
+        LIMITS.filesBytes,
+      { error: 'the files are larger than 8 MiB together; send less, or in several dispatches' },
+    )
+    .optional(),
   files_out: z.array(z.string().min(1).max(4096)).max(256).optional(),
-  stdin_b64: Base64.optional(),
+  stdin_b64: Base64.max(4 * Math.ceil(LIMITS.filesBytes / 3), {
+    error: 'stdin is longer than 8 MiB; send less, or in several dispatches',
+  }).optional(),
   cwd: z.string().optional(),
   env: z.record(z.string(), z.string()).optional(),
 }
