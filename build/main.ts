@@ -46,7 +46,7 @@ async function testTheVzHelper(args: string[]): Promise<number> {
 
 /** `npm run dist`, `npm run dist:dev`: everything from source to published files, on a Mac. */
 async function makeDistribution(release: boolean, args: string[]): Promise<number> {
-  const { readDistOptions, distributeCheckout } = await import('./dist/main.ts')
+  const { readDistOptions, distributeCheckout } = await import('./packaging/main.ts')
   const options = readDistOptions(release, args)
   if (options === null) return 0
   if (process.platform !== 'darwin')

@@ -1,8 +1,8 @@
 /** Run with `recorded-mac.ts` preloaded: the whole way of a build, on the project and parts in its first argument. */
-import { distribute } from '../../build/dist/distribute.ts'
-import { developmentPlan, releasePlan } from '../../build/dist/plan.ts'
-import { project } from '../../build/dist/project.ts'
-import type { Parts } from '../../build/dist/stage.ts'
+import { distribute } from '../../build/packaging/distribute.ts'
+import { developmentPlan, releasePlan } from '../../build/packaging/plan.ts'
+import { project } from '../../build/packaging/project.ts'
+import type { Parts } from '../../build/packaging/stage.ts'
 import { SetupError } from '../../build/progress.ts'
 
 const [kind, root = '', parts = '', electronDist = ''] = process.argv.slice(2)
