@@ -1,22 +1,26 @@
 import { join } from 'node:path'
 import { buildImage, ImageBuildError } from '../guest/image/build.ts'
 import { buildCli, buildHelper, buildLauncher, buildUi } from './bundle.ts'
+import { buildClient } from './client-package.ts'
 import { SetupError, step } from './progress.ts'
 import { root } from './root.ts'
 import { runForCode } from './run.ts'
 import { installSystemPackages, type Purpose } from './system-packages.ts'
-import { buildVzHelper, testVzHelper } from './vz-helper.ts'
+import { buildVzHelper, buildVzHelperUnderThreadSanitizer, testVzHelper } from './vz-helper.ts'
 
 /** Everything that `npm start` and `npm test` need, built where its inputs changed. */
 async function setUp(what: Purpose): Promise<void> {
   await step('system packages', (log) => installSystemPackages(what, log))
   await step('programs', async () => {
-    await Promise.all([buildHelper(), buildCli(), buildLauncher()])
+    await Promise.all([buildHelper(), buildCli(), buildLauncher(), buildClient()])
   })
   await step('user interface', async () => void (await buildUi()))
   await step('guest image', async (log) => {
     await buildImage({ recipe: 'base', log })
   })
+  // What `npm test` needs of Swift is built beside its first stages.
+  if (what === 'bench' || (what === 'start' && process.env['BSM_HELPER'] === 'vz'))
+    await step('vz helper', buildVzHelper)
   if (what !== 'test') return
   await step('guest images of the tests', async (log) => {
     await buildImage({ recipe: 'base', variant: 'test', log })
@@ -60,6 +64,23 @@ async function makeDistribution(release: boolean, args: string[]): Promise<numbe
   return 0
 }
 
+/** 200 dispatches with resets on the helper as it is shipped, and 20 on one under the thread sanitizer. */
+async function soakTheVzHelper(): Promise<number> {
+  await setUp('start')
+  await step('vz helper', buildVzHelper)
+  const sanitized = await step('vz helper under the thread sanitizer', buildVzHelperUnderThreadSanitizer)
+  const soak = async (dispatches: number, env: Record<string, string>): Promise<number> => {
+    const { code } = await runForCode(
+      join(root, 'node_modules/.bin/vitest'),
+      ['run', '--project', 'real', 'test/vm/soak.test.ts', '-t', 'vz'],
+      { show: true, env: { BSM_SOAK: String(dispatches), ...env } },
+    )
+    return code
+  }
+  const codes = [await soak(200, {}), await soak(20, { BSM_VZ_HELPER: sanitized })]
+  return Math.max(...codes)
+}
+
 /** Runs one of the house's own TypeScript programs, in the foreground. */
 async function tsx(program: string, args: string[]): Promise<number> {
   const { code } = await runForCode(process.execPath, ['--import', 'tsx', join(root, program), ...args], {
@@ -72,7 +93,7 @@ async function tsx(program: string, args: string[]): Promise<number> {
 
 const [verb = 'start', ...args] = process.argv.slice(2)
 try {
-  if (process.platform !== 'linux' && !/^(helper:vz|dist|guest)/.test(verb))
+  if (process.platform !== 'linux' && !/^(helper:vz|mac:|dist|guest)/.test(verb))
     throw new SetupError('This version runs on Linux only: the app does not use its macOS helper yet.')
   switch (verb) {
     case 'start':
@@ -100,6 +121,9 @@ try {
     case 'helper:vz:test':
       process.exitCode = await testTheVzHelper(args)
       break
+    case 'helper:vz:soak':
+      process.exitCode = await soakTheVzHelper()
+      break
     case 'guest':
       if (process.platform === 'linux')
         await step('system packages', (log) => installSystemPackages('start', log))
@@ -119,13 +143,25 @@ try {
       process.exitCode = await checkPackaging(args)
       break
     }
+    case 'client':
+      await step('client package', async () => void (await Promise.all([buildClient(), buildCli()])))
+      break
     case 'conformance':
       await setUp('start')
       process.exitCode = await tsx('test/conformance/main.ts', args)
       break
+    case 'mac:acceptance':
+      if (process.platform === 'linux') await setUp('start')
+      await step('vz helper', buildVzHelper)
+      process.exitCode = await tsx('test/acceptance/main.ts', args)
+      break
     case 'bench':
       await setUp('bench')
       process.exitCode = await tsx('test/bench/main.ts', args)
+      break
+    case 'bench:agents':
+      await setUp('start')
+      process.exitCode = await tsx('test/bench/agents.ts', args)
       break
     default:
       throw new SetupError(`unknown command ${verb}`)

@@ -24,6 +24,7 @@ import { LogBudget } from './log-budget.ts'
 import { ensurePaths, type Paths } from './paths.ts'
 import {
   BsmError,
+  SandboxResetDivergenceError,
   type AppSnapshot,
   type AuditVerdict,
   type BootResult,
@@ -36,17 +37,12 @@ import {
   type QueryResponse,
   type ResetReport,
   type Settings,
+  type ToolCall,
 } from './protocol/index.ts'
 import { DispatchQueue } from './queue.ts'
 import { QueryLine } from './query-line.ts'
 import { Revival } from './revival.ts'
-import {
-  HelperSandbox,
-  SandboxResetDivergenceError,
-  type BootConfig,
-  type SandboxDeadlines,
-  type ToolCall,
-} from './sandbox.ts'
+import { HelperSandbox, type BootConfig, type SandboxDeadlines } from './sandbox.ts'
 import { defaultSettings, SettingsStore } from './settings.ts'
 import { standing, StateStore, type Activity } from './state.ts'
 
@@ -81,6 +77,8 @@ export type OutputListener = (event: ExecOutputEvent, client: string) => void
 /** The status of a VM that is being watched is asked for this often; unwatched, never. */
 const WATCH_EVERY_MS = 5_000
 const LAST_ANSWER_MS = 2_000
+/** Nobody who asks for the status waits longer for a helper. */
+const STATUS_WAIT_MS = 500
 
 /**
  * The engine: one app per state directory, one VM, one dispatch at a time, one state.
@@ -409,9 +407,9 @@ export class App {
     return this.#queue.cancel(commandId, client)
   }
 
-  /** The snapshot, with what the helper knows right now. */
+  /** The snapshot, with what the helper knows right now; of one that is stuck, what it told last. */
   async status(): Promise<AppSnapshot> {
-    await this.#refreshStatus()
+    await Promise.race([this.#refreshStatus(), sleep(STATUS_WAIT_MS, undefined, { ref: false })])
     return this.#store.snapshot
   }
 

@@ -6,24 +6,22 @@ import type { Logger } from './log.ts'
 import {
   BsmError,
   canonicalJson,
+  SandboxResetDivergenceError,
+  SandboxResetError,
+  SandboxToolTimeoutError,
   sha256,
   type AgentExecResponse,
   type DispatchRecord,
   type ResetReport,
   type SandboxResetState,
+  type ToolCall,
+  type ToolOutcome,
   type VerificationDetails,
   type VerifyResponse,
   type WireError,
 } from './protocol/index.ts'
 import { reused, type DispatchQueue } from './queue.ts'
-import {
-  SandboxResetDivergenceError,
-  SandboxResetError,
-  SandboxToolTimeoutError,
-  type HelperSandbox,
-  type ToolCall,
-  type ToolOutcome,
-} from './sandbox.ts'
+import type { HelperSandbox } from './sandbox.ts'
 import type { Activity, StateStore } from './state.ts'
 
 export type ExecAnswer = Omit<AgentExecResponse, 'kind' | 'request_id'>

@@ -130,6 +130,7 @@ export const Settings = z.object({
 })
 export type Settings = z.infer<typeof Settings>
 export const SettingsPatch = Settings.partial()
+export type SettingsPatch = z.infer<typeof SettingsPatch>
 
 export const ClientInfo = z.object({
   name: z.string(),
