@@ -1,7 +1,8 @@
 import { join } from 'node:path'
 import { buildImage, ImageBuildError } from '../guest/image/build.ts'
-import { buildCli, buildHelper, buildLauncher, buildUi } from './bundle.ts'
+import { buildCli, buildElectron, buildHelper, buildLauncher, buildTrayImages, buildUi } from './bundle.ts'
 import { buildClient } from './client-package.ts'
+import { findDesktop } from './desktop.ts'
 import { SetupError, step } from './progress.ts'
 import { root } from './root.ts'
 import { runForCode } from './run.ts'
@@ -12,7 +13,14 @@ import { buildVzHelper, buildVzHelperUnderThreadSanitizer, testVzHelper } from '
 async function setUp(what: Purpose): Promise<void> {
   await step('system packages', (log) => installSystemPackages(what, log))
   await step('programs', async () => {
-    await Promise.all([buildHelper(), buildCli(), buildLauncher(), buildClient()])
+    await Promise.all([
+      buildHelper(),
+      buildCli(),
+      buildElectron(),
+      buildTrayImages(),
+      buildLauncher(),
+      buildClient(),
+    ])
   })
   await step('user interface', async () => void (await buildUi()))
   await step('guest image', async (log) => {
@@ -96,12 +104,20 @@ try {
   if (process.platform !== 'linux' && !/^(helper:vz|mac:|dist|guest)/.test(verb))
     throw new SetupError('This version runs on Linux only: the app does not use its macOS helper yet.')
   switch (verb) {
-    case 'start':
-      console.error(
-        'The menu-bar app is not part of this version: going on headless, with the page in a browser.',
-      )
+    case 'start': {
+      const desktop = await findDesktop({
+        platform: process.platform,
+        env: process.env,
+        root: process.getuid?.() === 0,
+        args,
+      })
+      if (desktop.kind === 'headless')
+        console.error(`${desktop.why}: going on headless, with the page in a browser.`)
       await setUp('start')
+      // Told to build/bootstrap.mjs, which starts either in its own process.
+      if (desktop.kind === 'app') process.send?.({ electron: desktop.program })
       break
+    }
     case 'build':
       await setUp('start')
       break
