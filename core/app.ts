@@ -80,6 +80,8 @@ export interface AppOptions {
   readonly stopLadder?: StopLadder
   readonly deadlines?: SandboxDeadlines
   readonly bootMs?: number
+  /** Asked before every start of the helper whether it and the image of `recipe` may be used; rejects with why not. */
+  readonly admit?: (recipe: string) => Promise<void>
 }
 
 export type OutputListener = (event: ExecOutputEvent, client: string) => void
@@ -149,6 +151,7 @@ export class App {
       limits: options.restartLimits,
       ladder: options.stopLadder,
       bootMs: options.bootMs,
+      admit: this.#admission(options.admit),
     })
     this.#sandbox = new HelperSandbox(this.#supervisor, options.deadlines)
     this.#revival = new Revival({
@@ -170,6 +173,11 @@ export class App {
       onChange: (phase) => this.#sleepChanged(phase),
     })
     this.#stopped = new Promise((resolve) => (this.#markStopped = resolve))
+  }
+
+  #admission(admit: AppOptions['admit']): (() => Promise<void>) | undefined {
+    if (admit === undefined) return undefined
+    return () => admit((this.#rising?.settings ?? this.#live.settings.current).image)
   }
 
   // -------------------------------------------------------------- life
