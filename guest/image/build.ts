@@ -1,12 +1,14 @@
-import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { z } from 'zod'
-import { ImageManifest, ToolSpec } from '../../core/protocol/image.ts'
+import { ToolSpec } from '../../core/protocol/image.ts'
 import { Apt, type Log } from './apt.ts'
+import { readBuilt, stampText } from './built.ts'
 import { digest, fileDigest, treeDigest } from './digest.ts'
 import { ImageBuildError } from './error.ts'
 import { makeInitrd } from './initrd.ts'
+import { interruptible } from './interrupt.ts'
 import {
   CMDLINE,
   type Identity,
@@ -21,6 +23,7 @@ import { type Recipe, guestDir, matcher, readRecipe } from './recipe.ts'
 import { beside, replaceFolder, sweep } from './replace.ts'
 import { makeDisk, populate } from './rootfs.ts'
 import { run } from './run.ts'
+import { GO_ENV, GO_PACKAGE, toolInputs } from './toolchain.ts'
 
 export { ImageBuildError } from './error.ts'
 
@@ -52,10 +55,14 @@ export interface BuildResult {
 }
 
 /**
- * Builds the guest image unless the one in `out` was made of the same inputs (by content, never by file time).
- * Throws ImageBuildError.
+ * Builds the guest image unless the one in `out` was made of the same inputs (by content, never by file time) and has
+ * the bytes that its manifest names. Ctrl-C and TERM leave nothing half-made. Throws ImageBuildError.
  */
-export async function buildImage(options: BuildOptions): Promise<BuildResult> {
+export function buildImage(options: BuildOptions): Promise<BuildResult> {
+  return interruptible(() => buildWhereNeeded(options))
+}
+
+async function buildWhereNeeded(options: BuildOptions): Promise<BuildResult> {
   const log = options.log ?? (() => undefined)
   const variant = options.variant ?? 'product'
   const recipe = readRecipe(options.recipe)
@@ -77,15 +84,20 @@ export async function buildImage(options: BuildOptions): Promise<BuildResult> {
     JSON.stringify({ identity, CMDLINE, digests: [...kernel, ...packages].map((p) => p.digest) }),
   )
   sweep(dir)
-  const built = readBuilt(dir, stamp)
-  if (built && options.force !== true) return { dir, manifest: built, rebuilt: false }
+  if (options.force !== true) {
+    const built = await readBuilt(dir, stamp)
+    if (built && 'manifest' in built) return { dir, manifest: built.manifest, rebuilt: false }
+    if (built) log(`building anew: ${'spoiled' in built ? built.spoiled : 'an input changed'}`)
+  }
 
   const scratch = beside(dir, 'building')
   rmSync(scratch, { recursive: true, force: true })
   mkdirSync(scratch, { recursive: true })
   try {
     const manifest = await build(scratch, recipe, variant, kernel, packages, identity, log)
-    writeFileSync(join(scratch, 'image/stamp'), stamp + '\n')
+    const manifestText = JSON.stringify(manifest, undefined, 2) + '\n'
+    writeFileSync(join(scratch, 'image/manifest.json'), manifestText)
+    writeFileSync(join(scratch, 'image/stamp'), stampText(stamp, manifestText))
     replaceFolder(join(scratch, 'image'), dir)
     return { dir, manifest, rebuilt: true }
   } finally {
@@ -93,19 +105,7 @@ export async function buildImage(options: BuildOptions): Promise<BuildResult> {
   }
 }
 
-function readBuilt(dir: string, stamp: string): Manifest | undefined {
-  const parts = ['Image', 'initrd.img', 'rootfs.img', 'manifest.json', 'stamp']
-  if (!parts.every((part) => existsSync(join(dir, part)))) return undefined
-  if (readFileSync(join(dir, 'stamp'), 'utf8').trim() !== stamp) return undefined
-  try {
-    return ImageManifest.parse(JSON.parse(readFileSync(join(dir, 'manifest.json'), 'utf8')))
-  } catch {
-    return undefined // spoiled: built anew
-  }
-}
-
 async function identify(recipe: Recipe, variant: Variant, packages: readonly Package[]): Promise<Identity> {
-  const [go, mke2fs] = await Promise.all([toolVersion('go', ['version']), mke2fsVersion()])
   const inputs: Input[] = [
     { name: 'guest', version: IMAGE_VERSION, digest: treeDigest(guestDir, (path) => isGuestSource(path)) },
     {
@@ -117,8 +117,7 @@ async function identify(recipe: Recipe, variant: Variant, packages: readonly Pac
       ),
     },
     { name: `recipe:${recipe.name}`, version: variant, digest: digest(JSON.stringify(recipe)) },
-    { name: 'tool:go', version: go, digest: digest(go) },
-    { name: 'tool:mke2fs', version: mke2fs, digest: digest(mke2fs) },
+    ...(await toolInputs(guestDir, goTags(variant))),
     ...packages.map(({ name, version, digest }) => ({ name: `deb:${name}`, version, digest })),
   ]
   return { image_version: IMAGE_VERSION, recipe: recipe.name, inputs, tools: readTools(variant) }
@@ -127,15 +126,7 @@ async function identify(recipe: Recipe, variant: Variant, packages: readonly Pac
 const isGuestSource = (path: string): boolean =>
   path === 'go.mod' || (/^(cmd|internal)\/.*\.(go|s|json)$/.test(path) && !path.endsWith('_test.go'))
 
-async function toolVersion(program: string, args: string[]): Promise<string> {
-  return (await run(program, args)).trim().replace(/^go version /, '')
-}
-
-/** mke2fs prints its version on standard error. */
-async function mke2fsVersion(): Promise<string> {
-  const text = await run('sh', ['-c', 'mke2fs -V 2>&1'])
-  return /mke2fs (\S+)/.exec(text)?.[1] ?? 'unknown'
-}
+const goTags = (variant: Variant): string[] => (variant === 'test' ? ['-tags', 'bsmtest'] : [])
 
 function readTools(variant: Variant): Tool[] {
   const read = (name: string) =>
@@ -171,7 +162,7 @@ async function build(
   const image_digest = imageDigest(identity)
 
   const init = join(scratch, 'init')
-  const [kernelTree] = await Promise.all([
+  const [kernelTree] = await allEnded([
     step('kernel unpacked', async () => {
       for (const pkg of kernel) await run('dpkg-deb', ['-x', pkg.file, join(scratch, 'kernel')])
       return join(scratch, 'kernel')
@@ -197,7 +188,7 @@ async function build(
     size: statSync(join(image, file)).size,
     digest: await fileDigest(join(image, file)),
   })
-  const manifest: Manifest = {
+  return {
     schema: 'bsm-image/1',
     image_version: IMAGE_VERSION,
     recipe: recipe.name,
@@ -210,30 +201,22 @@ async function build(
     tools: identity.tools,
     inputs: identity.inputs,
   }
-  writeFileSync(join(image, 'manifest.json'), JSON.stringify(manifest, undefined, 2) + '\n')
-  return manifest
+}
+
+/** Promise.all that rejects only once nothing is at work any more: what comes next clears the ground. */
+async function allEnded<T extends readonly unknown[]>(work: {
+  [K in keyof T]: Promise<T[K]>
+}): Promise<T> {
+  await Promise.allSettled(work)
+  return (await Promise.all(work)) as unknown as T
 }
 
 async function compile(out: string, variant: Variant): Promise<void> {
-  const tags = variant === 'test' ? ['-tags', 'bsmtest'] : []
-  await run(
-    'go',
-    [
-      'build',
-      ...tags,
-      '-trimpath',
-      '-buildvcs=false',
-      '-ldflags',
-      '-s -w -buildid=',
-      '-o',
-      out,
-      './cmd/bsm-guest',
-    ],
-    {
-      cwd: guestDir,
-      env: { CGO_ENABLED: '0', GOOS: 'linux', GOARCH: 'arm64', GOFLAGS: '', GOTOOLCHAIN: 'local' },
-    },
-  )
+  const exact = ['-trimpath', '-buildvcs=false', '-ldflags', '-s -w -buildid=']
+  await run('go', ['build', ...goTags(variant), ...exact, '-o', out, GO_PACKAGE], {
+    cwd: guestDir,
+    env: GO_ENV,
+  })
 }
 
 const USAGE = `Usage: npm run guest -- [options]

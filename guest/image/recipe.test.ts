@@ -28,6 +28,21 @@ describe('a recipe', () => {
   })
 })
 
+describe("a recipe's own files", () => {
+  const read = (path: string) => {
+    const file = join(dir, 'mine.json')
+    const recipe = { name: 'mine', packages: ['jq'], size_mib: 4, files: { [path]: { text: 'x' } } }
+    writeFileSync(file, JSON.stringify(recipe))
+    return Object.keys(readRecipe(file).files)
+  }
+
+  it('have paths in the guest and nowhere else', () => {
+    for (const path of ['/etc/motd', '/a/..b', '/..a/b']) expect(read(path)).toEqual([path])
+    for (const path of ['etc/motd', '/', '/..', '/../x', '/a/../../x', '/a/..'])
+      expect(() => read(path), path).toThrow(/not valid:[^]*files/)
+  })
+})
+
 describe('a pattern', () => {
   it('matches the whole text, its star anything but a slash', () => {
     const matches = matcher(['libperl5*', '/usr/lib/python3*/ensurepip', 'libstdc++6'])

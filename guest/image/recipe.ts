@@ -21,7 +21,10 @@ const recipeSchema = z.strictObject({
   size_mib: z.int().min(1).max(8192),
   /** Files of one's own: path in the guest → content. */
   files: z
-    .record(z.string().startsWith('/'), z.strictObject({ text: z.string(), mode: z.int().default(0o644) }))
+    .record(
+      z.string().regex(/^\/(?!(?:.*\/)?\.\.(?:\/|$))./),
+      z.strictObject({ text: z.string(), mode: z.int().default(0o644) }),
+    )
     .default({}),
 })
 

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, readdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -26,21 +26,35 @@ describe('the image', () => {
     }
   })
 
-  it('has another digest, and is built anew, when an input changed', { timeout: 120_000 }, async () => {
-    const out = join(dir, 'image')
-    const file = join(dir, 'recipe.json')
-    const base = readRecipe('base')
-    const build = async (text: string) => {
-      writeFileSync(file, JSON.stringify({ ...base, files: { '/etc/motd': { text } } }))
-      return buildImage({ recipe: file, out })
-    }
-    const one = await build('hello\n')
-    const again = await build('hello\n')
-    const other = await build('hullo\n')
-    expect([one.rebuilt, again.rebuilt, other.rebuilt]).toEqual([true, false, true])
-    expect(again.manifest).toEqual(one.manifest)
-    expect(other.manifest.image_digest).not.toBe(one.manifest.image_digest)
-    expect(other.manifest.rootfs.digest).not.toBe(one.manifest.rootfs.digest)
-    expect(other.manifest.kernel.digest).toBe(one.manifest.kernel.digest)
-  })
+  it(
+    'is built anew when an input changed, with another digest, or when it is spoiled',
+    { timeout: 120_000 },
+    async () => {
+      const out = join(dir, 'image')
+      const file = join(dir, 'recipe.json')
+      const base = readRecipe('base')
+      const build = async (text: string) => {
+        writeFileSync(file, JSON.stringify({ ...base, files: { '/etc/motd': { text } } }))
+        said = []
+        return buildImage({ recipe: file, out, log: (line) => said.push(line) })
+      }
+      let said: string[] = []
+      const one = await build('hello\n')
+      const again = await build('hello\n')
+      const other = await build('hullo\n')
+      expect([one.rebuilt, again.rebuilt, other.rebuilt]).toEqual([true, false, true])
+      expect(again.manifest).toEqual(one.manifest)
+      expect(other.manifest.image_digest).not.toBe(one.manifest.image_digest)
+      expect(other.manifest.rootfs.digest).not.toBe(one.manifest.rootfs.digest)
+      expect(other.manifest.kernel.digest).toBe(one.manifest.kernel.digest)
+
+      // A file cut short is mended by the command that every error about it names.
+      truncateSync(join(out, 'rootfs.img'), 4096)
+      const mended = await build('hullo\n')
+      expect(mended.rebuilt).toBe(true)
+      expect(said[0]).toMatch(/^building anew: rootfs.img has 4096 bytes instead of \d+$/)
+      expect(mended.manifest).toEqual(other.manifest)
+      expect((await build('hullo\n')).rebuilt).toBe(false)
+    },
+  )
 })

@@ -7,11 +7,13 @@ import {
   mkdirSync,
   readdirSync,
   readlinkSync,
+  realpathSync,
   rmSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { join, sep } from 'node:path'
+import { ImageBuildError } from './error.ts'
 import type { Package } from './packages.ts'
 import { type Recipe, matcher } from './recipe.ts'
 import { run } from './run.ts'
@@ -51,17 +53,18 @@ const FILES: Record<string, string> = {
     'root:x:0:0:root:/root:/bin/sh\nsandbox:x:1000:1000:sandbox:/home/sandbox:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/bin/false\n',
 }
 
-/** Unpacks the packages and our own files into `tree`, in the layout of a merged /usr. */
+/**
+ * Unpacks the packages and our own files into `tree`, in the layout of a merged /usr. Every mode is set, none is left to
+ * the umask of whoever builds.
+ */
 export async function populate(
   tree: string,
   recipe: Recipe,
   packages: readonly Package[],
   scratch: string,
 ): Promise<void> {
-  for (const [path, mode] of FOLDERS) {
-    mkdirSync(join(tree, path), { recursive: true })
-    chmodSync(join(tree, path), mode)
-  }
+  chmodSync(tree, 0o755)
+  for (const [path, mode] of FOLDERS) makeFolder(join(tree, path), mode)
   for (const name of ['bin', 'lib', 'sbin']) symlinkSync(`usr/${name}`, join(tree, name))
   const dropped = matcher(recipe.drop)
   for (const pkg of packages) {
@@ -71,16 +74,41 @@ export async function populate(
     merge(unpacked, '', tree, dropped, recipe.keep)
     rmSync(unpacked, { recursive: true })
   }
-  for (const [path, text] of Object.entries(FILES)) writeFileSync(join(tree, path), text)
-  for (const [path, file] of Object.entries(recipe.files)) {
-    mkdirSync(dirname(join(tree, path)), { recursive: true })
-    writeFileSync(join(tree, path), file.text)
-    chmodSync(join(tree, path), file.mode)
-  }
+  for (const [path, text] of Object.entries(FILES)) put(tree, path, text, 0o644)
+  for (const [path, file] of Object.entries(recipe.files)) put(tree, path, file.text, file.mode)
   for (const applet of recipe.busybox) {
     const link = join(tree, 'usr/bin', applet)
     if (lstatSync(link, { throwIfNoEntry: false }) === undefined) symlinkSync('busybox', link)
   }
+}
+
+function makeFolder(path: string, mode = 0o755): void {
+  mkdirSync(path)
+  chmodSync(path, mode)
+}
+
+/**
+ * Makes a folder of the tree unless it is there. Links in the tree are meant for the guest: an absolute one, followed
+ * here, leads into the building machine.
+ */
+function enter(tree: string, folder: string): void {
+  if (lstatSync(folder, { throwIfNoEntry: false }) === undefined) makeFolder(folder)
+  const real = existsSync(folder) ? realpathSync(folder) : ''
+  if (!real.startsWith(realpathSync(tree) + sep))
+    throw new ImageBuildError(
+      `A file of the recipe or of a package would not be in the guest: a link leads from ${folder.slice(tree.length)} out of it.`,
+      'Leave the link out (`drop`), or give the file another path.',
+    )
+}
+
+/** Puts a file of ours into the tree, in the place of a package's file or link. */
+function put(tree: string, path: string, text: string, mode: number): void {
+  const names = path.split('/').filter((name) => name !== '' && name !== '.')
+  for (let depth = 1; depth < names.length; depth++) enter(tree, join(tree, ...names.slice(0, depth)))
+  const target = join(tree, ...names)
+  rmSync(target, { force: true })
+  writeFileSync(target, text)
+  chmodSync(target, mode)
 }
 
 /** /bin, /sbin and /lib of a package go where the links point. */
@@ -102,7 +130,7 @@ function merge(
     const target = join(tree, place)
     if (stat.isDirectory()) {
       if (kept && !kept.some((keep) => keep === place || keep.startsWith(place + '/'))) continue
-      if (!existsSync(target)) mkdirSync(target, { mode: 0o755 })
+      enter(tree, target)
       merge(from, inside, tree, dropped, kept)
       continue
     }
