@@ -34,23 +34,33 @@ const PROGRAMS: Program[] = [
  * nothing about a build of one's own. apt is none of them: what it brings is named, package by package.
  */
 export async function toolInputs(guestDir: string, tags: readonly string[]): Promise<Input[]> {
-  const found = await Promise.all([goInputs(guestDir, tags), ...PROGRAMS.map(programInput)])
+  const found = await Promise.all([goInputs(guestDir, tags), programInputs()])
   return found.flat().sort((a, b) => (a.name < b.name ? -1 : 1))
 }
 
-async function programInput({ name, option, library }: Program): Promise<Input> {
-  const file = executable(name)
-  const [said, linked] = await Promise.all([
-    run('sh', ['-c', `"$0" ${option} 2>&1`, file]),
-    library ? run('sh', ['-c', 'ldd "$0" || true', file]) : '', // ldd fails for a static program
-  ])
-  const loaded = library?.exec(linked)?.[1]
-  return {
-    name: `tool:${name}`,
-    version: /\d+(?:\.\d+)+\S*/.exec(said)?.[0] ?? 'unknown',
-    digest: await filesDigest(loaded === undefined ? [file] : [file, loaded]),
-  }
+/** All are asked by one shell: a warm start waits for this. */
+async function programInputs(): Promise<Input[]> {
+  const files = PROGRAMS.map(({ name }) => executable(name))
+  const ask = PROGRAMS.map(({ option, library }, index) => {
+    const file = `"$${String(index + 1)}"`
+    return `${file} ${option} 2>&1; ${library ? `ldd ${file} 2>&1; ` : ''}echo ${BETWEEN}`
+  })
+  const said = (await run('sh', ['-c', `${ask.join('; ')}; true`, 'sh', ...files])).split(BETWEEN)
+  return await Promise.all(
+    PROGRAMS.map(async ({ name, library }, index) => {
+      const text = said[index] ?? ''
+      const loaded = library?.exec(text)?.[1] // none in a static program
+      const parts = [files[index] ?? '', ...(loaded === undefined ? [] : [loaded])]
+      return {
+        name: `tool:${name}`,
+        version: /\d+(?:\.\d+)+\S*/.exec(text)?.[0] ?? 'unknown',
+        digest: await filesDigest(parts),
+      }
+    }),
+  )
 }
+
+const BETWEEN = '---bsm---'
 
 const GoEnvironment = z.object({ GOROOT: z.string(), GOTOOLDIR: z.string(), GOVERSION: z.string() })
 
