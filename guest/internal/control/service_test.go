@@ -6,6 +6,7 @@ import (
 	"os"
 	"syscall"
 	"testing"
+	"time"
 
 	"brainstorm-sandbox/guest/internal/dispatch"
 	"brainstorm-sandbox/guest/internal/frame"
@@ -156,7 +157,11 @@ func TestPowerOffEndsTheMachineAndOnlyPowerOff(t *testing.T) {
 	default:
 	}
 	h.send("type", "PowerOff")
-	<-h.poweroff
+	select {
+	case <-h.poweroff:
+	case <-time.After(30 * time.Second):
+		t.Error("the machine goes on")
+	}
 }
 
 func TestUnknownFieldsAreRefused(t *testing.T) {

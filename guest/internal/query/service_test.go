@@ -43,7 +43,8 @@ func serve(t *testing.T, facts Facts) (host *os.File, next func() *strictjson.Ob
 	port := &server.Port{Max: frame.MaxSmall, Service: &Service{Inspector: facts}}
 	port.Take(os.NewFile(uintptr(pair[0]), "guest"))
 	host = os.NewFile(uintptr(pair[1]), "host")
-	t.Cleanup(func() { host.Close() })
+	silence := time.AfterFunc(30*time.Second, func() { host.Close() })
+	t.Cleanup(func() { silence.Stop(); host.Close() })
 	reader := frame.NewReader(host, frame.MaxSmall)
 	return host, func() *strictjson.Object {
 		t.Helper()
