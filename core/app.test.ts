@@ -1,11 +1,12 @@
 import { randomUUID } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import type { App } from './app.ts'
 import type { AuditEntry } from './audit/index.ts'
+import { DegradedStore } from './degraded.ts'
 import { ensurePaths, type Paths } from './paths.ts'
-import { ready, scriptedApp, temporaryPaths, until } from './testing/fixture.ts'
+import { imageDirectory, onCleanup, ready, scriptedApp, temporaryPaths, until } from './testing/fixture.ts'
 
 const call = (tool: string, params: Record<string, string | number> = {}) => ({
   command_id: randomUUID(),
@@ -199,13 +200,17 @@ describe('a helper that dies', () => {
     await until(app, ({ helper_restarts, state }) => helper_restarts === 1 && state === 'ready')
   })
 
-  it('keeps those who wait in their place', async () => {
+  it.each([
+    ['when it dies', call('crash')],
+    ['when it cannot reset', call('next-reset', { how: 'failed' })],
+  ])('keeps those who wait in their place: %s', async (_name, first) => {
     const app = await running()
+    const others = Array.from({ length: 8 }, (_, n) => `waiter-${n}`)
     const answers = await Promise.all([
-      app.exec('a', call('crash')),
-      app.exec('b', call('echo', { text: 'waited' })),
+      app.exec('first', first),
+      ...others.map((client) => app.exec(client, call('echo', { text: client }))),
     ])
-    expect(answers[1].stdout).toBe('waited')
+    expect(answers.slice(1).map(({ stdout, error }) => error?.message ?? stdout)).toEqual(others)
   })
 })
 
@@ -276,6 +281,18 @@ describe('a divergence', () => {
       reason: 'looked at the disk',
     })
     expect((await after.verifyAudit()).ok).toBe(true)
+  })
+
+  it('is left whole also when the spare record for the next time cannot be laid out', async () => {
+    const { app } = await degradedBy('divergence', temporaryPaths())
+    const arm = vi.spyOn(DegradedStore.prototype, 'arm').mockImplementation(() => {
+      throw new Error('The disk is full.')
+    })
+    onCleanup(() => arm.mockRestore())
+    await app.recover('looked at the disk')
+    expect(arm).toHaveBeenCalled()
+    const answer = await app.exec('tester', call('echo', { text: 'well' }))
+    expect(answer).toMatchObject({ stdout: 'well', sandbox_reset_state: { verification_passed: true } })
   })
 
   it('cannot be healed by deleting its record while the app is down', async () => {
@@ -383,6 +400,47 @@ describe('the app', () => {
     expect((await app.exec('tester', call('echo'))).error?.code).toBe('VM_LIFECYCLE_ERROR')
     await app.up()
     expect(app.snapshot().state).toBe('ready')
+  })
+
+  it('goes down and up again as it was last told, without waiting in between', async () => {
+    const paths = temporaryPaths()
+    const app = scriptedApp({ paths, autoStart: false })
+    await app.start()
+    const first = app.up()
+    while (!existsSync(paths.helperIdentity)) await new Promise(setImmediate)
+    const down = app.down()
+    await Promise.all([expect(first).rejects.toMatchObject({ code: 'CANCELLED' }), down, app.up()])
+    const answer = await app.exec('tester', call('echo', { text: 'well' }))
+    expect(answer).toMatchObject({ stdout: 'well', sandbox_reset_state: { verification_passed: true } })
+
+    const [, second] = await Promise.allSettled([app.down(), app.up(), app.down()])
+    expect(second).toMatchObject({ status: 'rejected', reason: { code: 'CANCELLED' } })
+    expect(app.snapshot().state).toBe('stopped')
+  })
+
+  it('asked to start while it runs leaves those who wait alone, and says that a restart is needed', async () => {
+    const imageDir = imageDirectory()
+    const app = await running({ imageDir })
+    app.settings({ cpus: 2 })
+    const [held, waiting] = [call('hang'), call('echo', { text: 'waited' })]
+    const answers = [app.exec('a', held), app.exec('b', waiting)]
+    await until(app, ({ dispatches }) => dispatches.some(({ state }) => state === 'running'))
+    rmSync(imageDir, { recursive: true })
+    await app.up()
+    expect(app.settings().restart_needed).toBe(true)
+    app.cancel(held.command_id)
+    expect((await answers[1])?.stdout).toBe('waited')
+  })
+
+  it('asked to start while it starts waits for that start', async () => {
+    const app = scriptedApp({ autoStart: false })
+    await app.start()
+    const first = app.up()
+    const waiting = app.exec('a', call('echo', { text: 'waited' }))
+    app.settings({ cpus: 2 })
+    await Promise.all([first, app.up()])
+    expect(app.settings().restart_needed).toBe(true)
+    expect((await waiting).stdout).toBe('waited')
   })
 
   it('takes over after a kill, ends what was left, and says so', async () => {

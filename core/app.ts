@@ -15,7 +15,7 @@ import {
   type StopLadder,
   type SupervisorState,
 } from './helper/index.ts'
-import { loadImage } from './image.ts'
+import { loadImage, type GuestImage } from './image.ts'
 import { acquireInstanceLock, type InstanceLock } from './instance-lock.ts'
 import { loadOrCreateKey } from './keys.ts'
 import { LocalSockets } from './local-sockets/index.ts'
@@ -104,8 +104,8 @@ export class App {
   #running: Running | null = null
   #degraded: Degraded | null = null
   #problem: BsmError | null = null
-  /** Set from the wish for a VM to the wish for none: what it was, or will be, booted with. */
-  #rising: { readonly settings: Settings } | null = null
+  /** Set from the wish for a VM to the wish for none, or to its failure: what it was, or will be, booted with. */
+  #rising: Rising | null = null
   #activity: Activity = { kind: 'idle' }
   #ending: Promise<void> | null = null
   #swept: Promise<void> = Promise.resolve()
@@ -280,39 +280,40 @@ export class App {
     return this.#stopped
   }
 
-  /** Starts the VM. Resolves when it can be dispatched to; rejects with why it cannot, DEGRADED included. */
+  /**
+   * Starts the VM, unless one runs or starts already, whatever the settings are by now. Resolves when it can be
+   * dispatched to; rejects with why it cannot, DEGRADED included.
+   */
   async up(): Promise<void> {
     if (this.#ending !== null) throw notRunning('The app is stopping.')
     if (this.#degraded !== null) throw degradedError(this.#degraded)
-    const settings = this.#live.settings.current
+    if (this.#supervisor.state.kind === 'ready') return
     this.#problem = null
-    const rising = (this.#rising ??= { settings })
+    const rising = (this.#rising ??= { settings: this.#live.settings.current, image: null })
     this.#refresh()
     try {
       await this.#swept
       if (this.#rising !== rising)
         throw new BsmError('CANCELLED', 'app', 'The VM was stopped before it was ready.')
-      await this.#sandbox.boot(this.#bootConfig(settings))
+      rising.image ??= loadImage(this.#options.imageDir, rising.settings.image)
+      await this.#sandbox.boot(this.#bootConfig(rising.settings, rising.image))
     } catch (error) {
-      throw this.#bootFailed(BsmError.from(error, 'app'))
+      const why = BsmError.from(error, 'app')
+      if (this.#rising === rising && why.code !== 'CANCELLED') this.#cannotBoot(why)
+      throw why
     }
   }
 
-  #bootFailed(error: BsmError): BsmError {
-    if (error.code !== 'CANCELLED') {
-      // What cannot even be tried fails before there is a helper to say so.
-      if (this.#supervisor.state.kind === 'stopped') this.#problem = error
-      this.#rising = null
-      this.#logger.error(error.message)
-      this.#queue.refuseAll(error)
-      this.#refresh()
-    }
-    return error
+  /** What cannot even be tried: there is no helper to say so. */
+  #cannotBoot(why: BsmError): void {
+    this.#problem = why
+    this.#rising = null
+    this.#logger.error(why.message)
+    this.#queue.refuseAll(why)
+    this.#refresh()
   }
 
-  #bootConfig(settings: Settings): BootConfig {
-    const image = loadImage(this.#options.imageDir, settings.image)
-    this.#store.update({ tools: image.manifest.tools })
+  #bootConfig(settings: Settings, image: GuestImage): BootConfig {
     return {
       kernel: image.kernel,
       rootfs: image.rootfs,
@@ -461,6 +462,7 @@ export class App {
     switch (state.kind) {
       case 'ready':
         this.#sandbox.booted()
+        this.#store.update({ tools: this.#rising?.image?.manifest.tools ?? [] })
         this.#audit('vm_booted', { boot_path: state.boot.boot_path, helper_pid: state.pid })
         this.#logger.info({ phases: state.boot.phases }, `The VM is ready (${howBooted(state.boot)}).`)
         void this.#refreshStatus()
@@ -475,6 +477,7 @@ export class App {
         break
       case 'failed':
         this.#queue.close()
+        this.#rising = null
         this.#crashed(state.error)
         this.#store.update({ helper: null })
         if (isDivergence(state.error)) this.#degrade(asDivergence(state.error))
@@ -639,10 +642,14 @@ export class App {
     audit.append('recovered', { reason, by, was: this.#degraded.code })
     this.#degradedStore.leave()
     this.#degraded = null
-    this.#degradedStore.arm(this.#clock.now())
     // The helper that saw the divergence refuses for the rest of its life.
     await this.#halt()
     this.#refresh()
+    try {
+      this.#degradedStore.arm(this.#clock.now())
+    } catch (error) {
+      this.#logger.error(BsmError.from(error, 'app').message)
+    }
     await this.up()
   }
 
@@ -744,6 +751,12 @@ interface Running {
   readonly evidence: EvidenceStore
   readonly dispatcher: Dispatcher
   readonly sockets: LocalSockets
+}
+
+interface Rising {
+  readonly settings: Settings
+  /** Null until it was looked for. */
+  image: GuestImage | null
 }
 
 const SILENT = createLogger({})

@@ -9,7 +9,9 @@ import { TSX } from './testing/scripted-helper-command.ts'
 
 const APP_PROCESS = fileURLToPath(new URL('testing/app-process.ts', import.meta.url))
 
-it('an app that was killed leaves a helper, sockets and a lock, all of which the next one settles', async () => {
+const NAME = 'an app that was killed leaves a helper, sockets and a lock, all of which the next one settles'
+
+it(NAME, { timeout: 60_000 }, async () => {
   const paths = temporaryPaths()
   const script = 'deaf-to-shutdown,deaf-to-eof,deaf-to-sigterm'
   const args = [...TSX, APP_PROCESS, paths.stateDir, paths.configDir, imageDirectory(), script]
@@ -17,7 +19,7 @@ it('an app that was killed leaves a helper, sockets and a lock, all of which the
   onCleanup(() => void first.kill('SIGKILL'))
   await new Promise((resolve) => first.stdout.once('data', resolve))
   await expect
-    .poll(() => readFileSync(paths.auditLog, 'utf8'), { timeout: 10_000 })
+    .poll(() => readFileSync(paths.auditLog, 'utf8'), { timeout: 30_000 })
     .toContain('"kind":"dispatch_started"')
   const helper = ProcessIdentity.parse(JSON.parse(readFileSync(paths.helperIdentity, 'utf8')))
   const ended = new Promise((resolve) => first.once('exit', resolve))

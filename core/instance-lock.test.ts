@@ -52,7 +52,7 @@ describe('the instance lock', () => {
     expect(readdirSync(join(path, '..'))).toEqual(['app.lock'])
   })
 
-  it('taken over by many at once is won by one, every time', async () => {
+  it('taken over by many at once is won by one, every time', { timeout: 60_000 }, async () => {
     const ROUNDS = 20
     const directory = temporaryDirectory()
     const paths = Array.from({ length: ROUNDS }, (_, round) => join(directory, `${round}.lock`))

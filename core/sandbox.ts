@@ -138,8 +138,8 @@ export class HelperSandbox {
   /** Idempotent; a second boot with another config is an error. Throws {@link SandboxBootError}. */
   async boot(config: BootConfig): Promise<void> {
     const { kind } = this.#supervisor.state
-    const up = kind === 'ready' || kind === 'starting' || kind === 'restarting'
-    if (up && this.#config !== null && bootArgs(this.#config).join('\0') !== bootArgs(config).join('\0'))
+    const over = kind === 'stopped' || kind === 'failed'
+    if (!over && this.#config !== null && bootArgs(this.#config).join('\0') !== bootArgs(config).join('\0'))
       throw new SandboxBootError('BAD_REQUEST', 'app', 'The VM runs with another configuration.', {
         nextStep: 'Stop it first: `bsm down`, then `bsm up`.',
       })
@@ -157,7 +157,9 @@ export class HelperSandbox {
 
   /** To be called whenever a helper became ready: its baselines are its own. */
   booted(): void {
-    if (this.#config !== null) this.#monitor.begin(this.#config.rootfsDigest)
+    if (this.#config === null)
+      throw new BsmError('INTERNAL_BUG', 'app', 'A VM came up that nobody asked for.')
+    this.#monitor.begin(this.#config.rootfsDigest)
   }
 
   /**
@@ -295,8 +297,9 @@ export class HelperSandbox {
 
   /** Idempotent. */
   async shutdown(): Promise<void> {
-    await this.#supervisor.stop()
+    // Before the wait: during it, the next boot may already be asked for.
     this.#config = null
+    await this.#supervisor.stop()
   }
 
   async #available<T>(ask: () => Promise<T>): Promise<T> {

@@ -11,6 +11,7 @@ const SURPRISED_APP = fileURLToPath(new URL('../testing/surprised-app.ts', impor
 
 it.each(['exception', 'rejection'])(
   'an uncaught %s ends the app in order, with a sentence and the code of a bug',
+  { timeout: 60_000 },
   async (kind) => {
     const paths = temporaryPaths()
     const helper = JSON.stringify(scriptedHelper())

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { readdirSync, utimesSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { chunkHash, dispatchRecord } from '../protocol/index.ts'
@@ -23,7 +23,7 @@ let directory: string
 let store: EvidenceStore
 beforeEach(() => {
   directory = temporaryDirectory()
-  store = new EvidenceStore(directory, 3)
+  store = new EvidenceStore(directory, { chains: 3, bytes: 1_000 })
 })
 
 function chain(): { lines: Line[]; hash: string } {
@@ -115,5 +115,34 @@ describe('kept chains', () => {
     expect(store.has(ids[2] ?? '')).toBe(false)
     expect(store.has(next.toUpperCase())).toBe(true)
     expect(readdirSync(directory)).toHaveLength(4)
+  })
+
+  it('are as many as fit into the bytes there are for them, and always the newest', async () => {
+    const ids = Array.from({ length: 3 }, () => randomUUID())
+    ids.forEach((id, age) => {
+      writeFileSync(store.pathOf(id), 'x'.repeat(400))
+      utimesSync(store.pathOf(id), 1_000 + age, 1_000 + age)
+    })
+    await store.load()
+    expect(readdirSync(directory).sort()).toEqual(
+      ids
+        .slice(1)
+        .map((id) => `${id}.ndjson`)
+        .sort(),
+    )
+    const large = randomUUID()
+    writeFileSync(store.pathOf(large), 'x'.repeat(2_000))
+    await store.added(large)
+    expect(readdirSync(directory)).toEqual([`${large}.ndjson`])
+  })
+
+  it('are files: what only has the name of one is left alone', async () => {
+    const [link, folder, real] = [randomUUID(), randomUUID(), randomUUID()]
+    symlinkSync('/nowhere', store.pathOf(link))
+    mkdirSync(store.pathOf(folder))
+    writeFileSync(store.pathOf(real), '')
+    await store.load()
+    expect([link, folder, real].map((id) => store.has(id))).toEqual([false, false, true])
+    expect(readdirSync(directory)).toHaveLength(3)
   })
 })

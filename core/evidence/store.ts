@@ -1,4 +1,5 @@
-import { readdir, stat, unlink } from 'node:fs/promises'
+import type { Stats } from 'node:fs'
+import { lstat, readdir, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { errnoOf } from '../files.ts'
 import {
@@ -14,14 +15,22 @@ type Dispatch = Omit<ExecRequest, 'kind' | 'request_id'>
 
 const CHAIN_NAME = /^([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})\.ndjson$/i
 
+interface Kept {
+  readonly chains: number
+  readonly bytes: number
+}
+
 /** The chains under `evidence/`, written by the helper, one file a dispatch; we check and prune them. */
 export class EvidenceStore {
   readonly #directory: string
-  readonly #keep: number
+  readonly #keep: Kept
   /** Oldest first. */
-  #commands: string[] = []
+  #chains: { readonly id: string; readonly bytes: number }[] = []
 
-  constructor(directory: string, keep: number = LIMITS.evidenceChains) {
+  constructor(
+    directory: string,
+    keep: Kept = { chains: LIMITS.evidenceChains, bytes: LIMITS.evidenceStoreBytes },
+  ) {
     this.#directory = directory
     this.#keep = keep
   }
@@ -33,33 +42,49 @@ export class EvidenceStore {
   /** Whether a chain of this command is kept: its id must not be used again. */
   has(commandId: string): boolean {
     const id = commandId.toLowerCase()
-    return this.#commands.some((kept) => kept.toLowerCase() === id)
+    return this.#chains.some((kept) => kept.id.toLowerCase() === id)
   }
 
-  /** Learns which chains there are; files with other names are left alone. */
+  /** Learns which chains there are; what has another name, or is no file, is left alone. */
   async load(): Promise<void> {
-    const found: { id: string; at: number }[] = []
+    const found: { id: string; bytes: number; at: number }[] = []
     for (const name of await readdir(this.#directory)) {
       const id = CHAIN_NAME.exec(name)?.[1]
-      if (id === undefined) continue
-      const { mtimeMs } = await stat(join(this.#directory, name))
-      found.push({ id, at: mtimeMs })
+      const stats = id === undefined ? null : await this.#look(id)
+      if (id !== undefined && stats !== null) found.push({ id, bytes: stats.size, at: stats.mtimeMs })
     }
-    this.#commands = found.sort((a, b) => a.at - b.at).map(({ id }) => id)
+    this.#chains = found.sort((a, b) => a.at - b.at).map(({ id, bytes }) => ({ id, bytes }))
     await this.#prune()
   }
 
-  /** A chain was written; the oldest beyond the limit go. */
+  /** A chain was written; the oldest beyond the limits go. */
   async added(commandId: string): Promise<void> {
-    if (!this.has(commandId)) this.#commands.push(commandId)
+    if (!this.has(commandId))
+      this.#chains.push({ id: commandId, bytes: (await this.#look(commandId))?.size ?? 0 })
     await this.#prune()
   }
 
+  /** Null when there is no such file, also since just now: a leftover helper may prune at the same time. */
+  async #look(commandId: string): Promise<Stats | null> {
+    try {
+      const stats = await lstat(this.pathOf(commandId))
+      return stats.isFile() ? stats : null
+    } catch (error) {
+      if (errnoOf(error) === 'ENOENT') return null
+      throw error
+    }
+  }
+
+  /** The newest is always kept. */
   async #prune(): Promise<void> {
-    while (this.#commands.length > this.#keep) {
-      const oldest = this.#commands.shift()
-      if (oldest === undefined) return
-      await unlink(this.pathOf(oldest)).catch((error: unknown) => {
+    let bytes = this.#chains.reduce((sum, chain) => sum + chain.bytes, 0)
+    for (;;) {
+      const [oldest, next] = this.#chains
+      const fits = this.#chains.length <= this.#keep.chains && bytes <= this.#keep.bytes
+      if (fits || oldest === undefined || next === undefined) return
+      this.#chains.shift()
+      bytes -= oldest.bytes
+      await unlink(this.pathOf(oldest.id)).catch((error: unknown) => {
         if (errnoOf(error) !== 'ENOENT') throw error
       })
     }

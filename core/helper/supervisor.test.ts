@@ -11,7 +11,10 @@ import { HelperIdentityFile, HelperSupervisor, type SupervisorState } from './in
 
 const LADDER = { shutdownMs: 1_000, eofMs: 700, sigtermMs: 700, sigkillMs: 2_000 }
 
-function supervise(script = '', options: { restarts?: number; bootMs?: number } = {}) {
+function supervise(
+  script = '',
+  options: { restarts?: number; bootMs?: number; identity?: (path: string) => HelperIdentityFile } = {},
+) {
   const directory = temporaryDirectory()
   const identityPath = join(directory, 'helper.json')
   const states: SupervisorState[] = []
@@ -19,7 +22,7 @@ function supervise(script = '', options: { restarts?: number; bootMs?: number } 
   const supervisor = new HelperSupervisor({
     ...scriptedHelper(script),
     cwd: '/',
-    identity: new HelperIdentityFile(identityPath),
+    identity: (options.identity ?? ((path) => new HelperIdentityFile(path)))(identityPath),
     onState: (state) => states.push(state),
     onEvent: () => undefined,
     onLog: (line) => log.push(line),
@@ -124,6 +127,33 @@ describe('a supervised helper', () => {
     expect(isAlive(recorded)).toBe(false)
   })
 
+  it('ends as it was last told, however fast that was', async () => {
+    const { supervisor, kinds } = supervise()
+    await supervisor.start([])
+    void supervisor.stop()
+    const again = supervisor.start([])
+    await Promise.all([supervisor.stop(), expect(again).rejects.toMatchObject({ code: 'CANCELLED' })])
+    expect(kinds().at(-1)).toBe('stopped')
+    void supervisor.stop()
+    await supervisor.start([])
+    expect(kinds().at(-1)).toBe('ready')
+  })
+
+  it('is tried again when the disk was too full to record it', async () => {
+    let full = true
+    class FullAtFirst extends HelperIdentityFile {
+      override record(pid: number): void {
+        if (!full) return super.record(pid)
+        full = false
+        throw new BsmError('VM_LIFECYCLE_ERROR', 'app', 'The disk is full.')
+      }
+    }
+    const { supervisor, identity, kinds } = supervise('', { identity: (path) => new FullAtFirst(path) })
+    await supervisor.start([])
+    expect(isAlive(identity())).toBe(true)
+    expect(kinds()).toEqual(['starting', 'restarting', 'starting', 'ready'])
+  })
+
   it('that does not exist is a sentence', async () => {
     const supervisor = new HelperSupervisor({
       command: '/nowhere/helper',
@@ -214,6 +244,8 @@ it('replaces a helper on request, and that counts as a crash', async () => {
   await supervisor.start([])
   await supervisor.replace(new BsmError('TIMEOUT', 'helper', 'It was silent.'))
   await eventually(() => kinds().filter((kind) => kind === 'ready').length === 2)
-  await supervisor.replace(new BsmError('TIMEOUT', 'helper', 'It was silent.'))
+  const replaced = supervisor.replace(new BsmError('TIMEOUT', 'helper', 'It was silent.'))
+  expect(supervisor.state.kind, 'nothing more is asked of it').not.toBe('ready')
+  await replaced
   expect(supervisor.state.kind).toBe('failed')
 })

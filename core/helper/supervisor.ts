@@ -42,6 +42,8 @@ export class HelperSupervisor {
   #state: SupervisorState = { kind: 'stopped' }
   #process: HelperProcess | null = null
   #bootArgs: readonly string[] = []
+  /** A start that was asked for while a stop is under way. */
+  #startAfterStop: readonly string[] | null = null
   #readySince: number | null = null
   #restart: NodeJS.Timeout | undefined
   #stopping: Promise<void> | null = null
@@ -62,32 +64,38 @@ export class HelperSupervisor {
   start(bootArgs: readonly string[]): Promise<void> {
     const { kind } = this.#state
     if (kind === 'ready') return Promise.resolve()
-    if (kind === 'stopping') return this.stop().then(() => this.start(bootArgs))
     const ready = new Promise<void>((resolve, reject) => this.#waiters.push({ resolve, reject }))
-    if (kind === 'stopped' || kind === 'failed') {
-      this.#bootArgs = bootArgs
-      this.#budget.refill()
-      this.#launch()
-    }
+    if (kind === 'stopping') this.#startAfterStop = bootArgs
+    if (kind === 'stopped' || kind === 'failed') this.#begin(bootArgs)
     return ready
   }
 
-  /** Ends the helper and starts no other. Idempotent. */
+  #begin(bootArgs: readonly string[]): void {
+    this.#startAfterStop = null
+    this.#bootArgs = bootArgs
+    this.#budget.refill()
+    this.#launch()
+  }
+
+  /** Ends the helper and starts no other, unless that is asked for meanwhile. Idempotent. */
   stop(): Promise<void> {
-    this.#stopping ??= this.#stop().finally(() => (this.#stopping = null))
+    this.#startAfterStop = null
+    this.#settle(new BsmError('CANCELLED', 'app', 'The VM was stopped before it was ready.'))
+    if (this.#is('stopped')) return Promise.resolve()
+    this.#stopping ??= this.#stop()
     return this.#stopping
   }
 
   async #stop(): Promise<void> {
-    if (this.#is('stopped')) return
     clearTimeout(this.#restart)
     const process = this.#process
     this.#process = null
     this.#enter({ kind: 'stopping' })
-    this.#settle(new BsmError('CANCELLED', 'app', 'The VM was stopped before it was ready.'))
     await Promise.all([process?.stop(), this.#ending])
     this.#forget()
+    this.#stopping = null
     this.#enter({ kind: 'stopped' })
+    if (this.#startAfterStop !== null && this.#is('stopped')) this.#begin(this.#startAfterStop)
   }
 
   /** Ends a helper that can no longer be trusted to answer; another one follows within the budget. */
@@ -100,12 +108,14 @@ export class HelperSupervisor {
     const process = this.#process
     if (process === null) return
     this.#process = null
+    // At once, since nobody may be sent to it any more while it ends.
+    if (this.#is('ready')) this.#enter({ kind: 'starting' })
     const ending = how(process)
     this.#ending = ending
     await ending
     if (this.#ending !== ending) return
     this.#ending = null
-    if (this.#is('starting') || this.#is('ready')) this.#crashed(bootError(why, process.exitCode))
+    if (this.#is('starting')) this.#crashed(bootError(why, process.exitCode))
   }
 
   #is(kind: SupervisorState['kind']): boolean {
@@ -139,9 +149,9 @@ export class HelperSupervisor {
       this.#process = own
       if (own.pid !== undefined) this.#options.identity.record(own.pid)
     } catch (error) {
-      void own?.kill()
-      this.#process = null
-      return this.#fail(BsmError.from(error, 'app'))
+      // Whoever is not recorded may not run; the disk that was full may take the record of the next one.
+      const why = BsmError.from(error, 'app')
+      return own === null ? this.#crashed(why) : void this.#end((process) => process.kill(), why)
     }
     this.#follow(own)
   }

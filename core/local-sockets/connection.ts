@@ -25,7 +25,9 @@ export interface ConnectionHandler {
 
 export type HelloRequestFields = { readonly token: string; readonly client: string }
 
-interface ConnectionLimits {
+export interface ConnectionLimits {
+  /** Time for the hello. */
+  readonly helloMs: number
   /** Bytes that may wait for a peer that does not read, before it is dropped. */
   readonly eventBytes: number
   readonly answerBytes: number
@@ -35,6 +37,7 @@ interface ConnectionLimits {
 }
 
 export const CONNECTION_LIMITS: ConnectionLimits = {
+  helloMs: LIMITS.helloWithinMs,
   eventBytes: 4 * 1024 * 1024,
   answerBytes: 2 * LIMITS.ndjsonLineBytes,
   inFlight: 64,
@@ -101,7 +104,7 @@ export class Connection {
     this.#limits = limits
     this.#helloTimer = setTimeout(
       () => this.#refuse(null, unauthorized('There was no hello within 2 s.')),
-      LIMITS.helloWithinMs,
+      limits.helloMs,
     )
     socket.on('data', (chunk: Buffer) => this.#read(chunk))
     socket.on('error', () => undefined)

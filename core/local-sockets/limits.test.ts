@@ -4,10 +4,13 @@ import { createConnection, createServer, type AddressInfo, type Socket } from 'n
 import { setTimeout as sleep } from 'node:timers/promises'
 import { beforeEach, describe, expect, it } from 'vitest'
 import type { App } from '../app.ts'
-import type { Paths } from '../paths.ts'
+import { ClientStore } from '../clients.ts'
+import { systemClock } from '../clock.ts'
 import { LIMITS } from '../protocol/index.ts'
+import { ensurePaths, type Paths } from '../paths.ts'
 import { onCleanup, scriptedApp, temporaryPaths } from '../testing/fixture.ts'
 import { Connection, CONNECTION_LIMITS, HeldLines } from './connection.ts'
+import { LocalSockets } from './local-sockets.ts'
 
 interface Peer {
   readonly socket: Socket
@@ -54,6 +57,25 @@ describe('the local sockets', () => {
     for (let n = 0; n < LIMITS.connectionsBeforeHello; n += 1) connect(paths.agentSocket)
     await sleep(200)
     expect((await person()).heard()).toContain('hello_response')
+  })
+
+  it('hold at most 32 connections before their hello: the oldest gives way, and nobody is locked out', async () => {
+    const others = temporaryPaths()
+    ensurePaths(others)
+    const sockets = new LocalSockets(app, {
+      paths: others,
+      clients: new ClientStore(others.clients, systemClock),
+      logger: app.logger,
+      limits: { ...CONNECTION_LIMITS, helloMs: 600_000 },
+    })
+    await sockets.open()
+    onCleanup(() => sockets.close())
+    const idle = Array.from({ length: LIMITS.connectionsBeforeHello }, () => connect(others.controlSocket))
+    const control = readFileSync(others.controlToken, 'utf8').trim()
+    expect((await hello(connect(others.controlSocket), 'cli', control)).heard()).toContain('hello_response')
+    await idle[0]?.closed
+    expect(idle[0]?.heard(), 'there is nothing to say to it').toBe('')
+    expect(idle.filter(({ socket }) => socket.destroyed)).toHaveLength(1)
   })
 
   it('hold at most 8 connections of one client, and make room again', async () => {

@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto'
 import { readFileSync, statSync } from 'node:fs'
 import { createConnection, type Socket } from 'node:net'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { beforeEach, describe, expect, it } from 'vitest'
 import type { App } from '../app.ts'
 import { pathsIn, type Paths } from '../paths.ts'
@@ -126,20 +125,6 @@ describe('before hello', () => {
     await endless.closed
     const long = new RawClient(paths.agentSocket)
     await expect(long.ask('hello', { token: 'x'.repeat(5_000), client: 'a' })).rejects.toThrow('closed')
-  })
-
-  it('at most 32 connections are held, and they make room again', async () => {
-    const silent = Array.from(
-      { length: LIMITS.connectionsBeforeHello },
-      () => new RawClient(paths.agentSocket),
-    )
-    await sleep(200)
-    const refused = new RawClient(paths.agentSocket)
-    await refused.closed
-    expect(refused.events, 'hung up on at once, without the sentence about the time').toEqual([])
-    silent[0]?.socket.destroy()
-    await sleep(100)
-    await agent('a')
   })
 
   it('a request that comes in the same packet as a good hello is answered', async () => {

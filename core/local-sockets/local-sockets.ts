@@ -11,6 +11,7 @@ import {
   CONNECTION_LIMITS,
   HeldLines,
   type ConnectionHandler,
+  type ConnectionLimits,
   type HelloRequestFields,
   type Peer,
 } from './connection.ts'
@@ -21,6 +22,7 @@ interface LocalSocketsParts {
   readonly paths: Paths
   readonly clients: ClientStore
   readonly logger: Logger
+  readonly limits?: ConnectionLimits
 }
 
 /** The one name on `control.sock`: a person at this machine. */
@@ -81,7 +83,7 @@ export class LocalSockets {
   }
 
   async #serve(path: string, authenticate: ConnectionHandler['authenticate']): Promise<void> {
-    // Each door counts for itself: whoever crowds one shuts nobody out at the other.
+    // Oldest first. Each door counts for itself: whoever crowds one shuts nobody out at the other.
     const waiting = new Set<Connection>()
     const server = createServer((socket) => this.#accept(socket, authenticate, waiting))
     server.maxConnections = MAX_CONNECTIONS
@@ -91,7 +93,12 @@ export class LocalSockets {
   }
 
   #accept(socket: Socket, authenticate: ConnectionHandler['authenticate'], waiting: Set<Connection>): void {
-    if (waiting.size >= LIMITS.connectionsBeforeHello) return void socket.destroy()
+    // Any process of this user can connect, so the oldest gives way to the newest.
+    const [oldest] = waiting
+    if (oldest !== undefined && waiting.size >= LIMITS.connectionsBeforeHello) {
+      waiting.delete(oldest)
+      oldest.drop()
+    }
     const handler: ConnectionHandler = {
       authenticate: (hello) => {
         const peer = authenticate(hello)
@@ -111,7 +118,8 @@ export class LocalSockets {
         this.#closed(closed)
       },
     }
-    const connection = new Connection(socket, handler, CONNECTION_LIMITS, this.#heldLines)
+    const limits = this.#parts.limits ?? CONNECTION_LIMITS
+    const connection = new Connection(socket, handler, limits, this.#heldLines)
     this.#connections.add(connection)
     waiting.add(connection)
   }

@@ -45,6 +45,8 @@ export const LIMITS = {
   connectionsBeforeHello: 32,
   /** §3: chains kept under `evidence/`. */
   evidenceChains: 200,
+  /** Bytes that all kept chains may take on disk; the newest is kept whatever its size. */
+  evidenceStoreBytes: 2 * 1024 * 1024 * 1024,
   minMemoryMib: 128,
 } as const
 

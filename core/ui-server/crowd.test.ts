@@ -2,18 +2,20 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { createConnection, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { beforeEach, describe, expect, it } from 'vitest'
+import { beforeEach, describe, expect, it, vi } from 'vitest'
 import { WebSocket } from 'ws'
+import type { App } from '../app.ts'
 import { onCleanup, scriptedApp, temporaryDirectory } from '../testing/fixture.ts'
 import { serveUi, type UiServer } from './index.ts'
 
+let app: App
 let ui: UiServer
 
 beforeEach(async () => {
   const directory = join(temporaryDirectory(), 'ui')
   mkdirSync(directory)
   writeFileSync(join(directory, 'index.html'), '<!doctype html>')
-  const app = scriptedApp({ autoStart: false })
+  app = scriptedApp({ autoStart: false })
   await app.start()
   ui = await serveUi(app, { directory })
 })
@@ -25,6 +27,16 @@ function idle(): Socket {
   return socket
 }
 
+/** Does not end its side when the server ended its own. */
+function halfOpen(): Socket {
+  const socket = createConnection({ port: ui.port, host: '127.0.0.1', allowHalfOpen: true })
+  socket.on('error', () => undefined)
+  onCleanup(() => void socket.destroy())
+  return socket
+}
+
+const heard = (socket: Socket): Promise<void> =>
+  new Promise((resolve) => socket.once('data', () => resolve()))
 const open = (socket: Socket): Promise<void> => new Promise((resolve) => socket.once('connect', resolve))
 const closed = (socket: Socket): Promise<void> =>
   new Promise((resolve) => socket.once('close', () => resolve()))
@@ -82,5 +94,28 @@ describe('strangers by the hundred', () => {
     const began = performance.now()
     await Promise.all([closed(silent), closed(page)])
     expect(performance.now() - began).toBeLessThan(10_000)
+  })
+
+  it('who send megabytes instead of signing in are hung up on at once', async () => {
+    // Their 2 s to sign in do not pass.
+    vi.useFakeTimers({ toFake: ['setTimeout'] })
+    onCleanup(() => void vi.useRealTimers())
+    const stranger = idle()
+    await open(stranger)
+    stranger.resume()
+    stranger.write(UPGRADE())
+    // The head of a binary frame of 1 MiB, and then not all of it.
+    stranger.write(Buffer.from([0x82, 0xff, 0, 0, 0, 0, 0, 0x10, 0, 0, 0, 0, 0, 0]))
+    stranger.write(Buffer.alloc(512 * 1024))
+    await closed(stranger)
+  })
+
+  it('who were refused and keep their side open do not keep the app from stopping', async () => {
+    const [refused, unfinished] = [halfOpen(), halfOpen()]
+    await Promise.all([open(refused), open(unfinished)])
+    refused.write(UPGRADE().replace('/ws', '/elsewhere'))
+    unfinished.write(UPGRADE().slice(0, 40))
+    await heard(refused)
+    await app.stop()
   })
 })

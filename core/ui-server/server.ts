@@ -5,7 +5,7 @@ import { WebSocketServer } from 'ws'
 import type { App } from '../app.ts'
 import { systemClock, type Clock } from '../clock.ts'
 import { errnoOf, fileError } from '../files.ts'
-import { BsmError } from '../protocol/index.ts'
+import { BsmError, LIMITS } from '../protocol/index.ts'
 import { isOurHost, isOurOrigin, securityHeaders } from './headers.ts'
 import { PageConnection } from './page-connection.ts'
 import { readStatic } from './static.ts'
@@ -33,6 +33,8 @@ const MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 const MAX_PAGES = 64
 /** Connections that did not sign in. Any local user can make them, so the oldest gives way to the newest. */
 const MAX_STRANGERS = 256
+/** Bytes of a WebSocket before it signed in, frames included: its first message is at most 4 KiB long. */
+const MAX_STRANGER_BYTES = 2 * LIMITS.helloBytes
 const PING_MS = 30_000
 const CLOSE_MS = 500
 
@@ -103,6 +105,8 @@ class Server implements UiServer {
     for (const page of this.#pages) page.close()
     const late = setTimeout(() => {
       for (const page of this.#pages) page.terminate()
+      // Node no longer counts among its connections what asked for an upgrade, also one that was refused.
+      for (const socket of this.#strangers) socket.destroy()
       this.#http.closeAllConnections()
     }, CLOSE_MS)
     this.#http.closeIdleConnections()
@@ -163,13 +167,18 @@ class Server implements UiServer {
             ? '503 Service Unavailable'
             : null
     if (status !== null) {
-      socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
+      // The peer's own side may stay open for ever: a server's sockets end on both only when both want to.
+      socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`, () =>
+        socket.destroy(),
+      )
       return
     }
     this.#sockets.handleUpgrade(request, socket, head, (webSocket) => {
-      const page = new PageConnection(webSocket, this.#app, this.#credentials, () =>
-        this.#strangers.delete(socket),
-      )
+      const uncount = boundBytes(socket, head.length)
+      const page = new PageConnection(webSocket, this.#app, this.#credentials, () => {
+        uncount()
+        this.#strangers.delete(socket)
+      })
       this.#pages.add(page)
       this.#ping ??= setInterval(() => this.#pages.forEach((each) => each.ping()), PING_MS)
       webSocket.on('close', () => this.#left(page))
@@ -182,6 +191,17 @@ class Server implements UiServer {
     clearInterval(this.#ping)
     this.#ping = undefined
   }
+}
+
+/** Hangs up on a peer that sends too much before it signed in. Returns what ends the counting. */
+function boundBytes(socket: Duplex, already: number): () => void {
+  let bytes = already
+  const count = (chunk: Buffer): void => {
+    bytes += chunk.length
+    if (bytes > MAX_STRANGER_BYTES) socket.destroy()
+  }
+  socket.on('data', count)
+  return () => socket.off('data', count)
 }
 
 const notFound = (url: string | undefined): string =>

@@ -43,7 +43,7 @@ describe('a state directory', () => {
     expect(new StateDirOwner(directory).predecessor?.start_time).toBe('1')
   })
 
-  it('is taken from a dead helper by one of many starters alone', async () => {
+  it('is taken from a dead helper by one of many starters alone', { timeout: 60_000 }, async () => {
     claim({ pid: 2 ** 22 - 1, start_time: '1' })
     const script = join(directory, 'start.mts')
     const owner = join(import.meta.dirname, 'owner.ts')

@@ -1,5 +1,5 @@
 import { duplexPair } from 'node:stream'
-import { beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { BsmError, ChannelStatus, FromGuest } from '../../../core/protocol/index.ts'
 import { Channel } from './channel.ts'
 import { encodeFrame } from './frames.ts'
@@ -53,6 +53,8 @@ beforeEach(() => {
   })
 })
 
+afterEach(() => void vi.useRealTimers())
+
 const settled = async () => {
   for (let i = 0; i < 5; i += 1) await new Promise((resolve) => setImmediate(resolve))
 }
@@ -67,7 +69,7 @@ describe('a channel', () => {
 
   it('dials again with another number after silence', async () => {
     bridge.answer = false
-    const opening = channel.open(2000)
+    const opening = channel.open(15_000)
     await new Promise((resolve) => setTimeout(resolve, 150))
     bridge.answer = true
     await opening
@@ -82,6 +84,8 @@ describe('a channel', () => {
   })
 
   it('delivers what comes right behind the answer', async () => {
+    // The answer comes when we send it: however long that takes, it is not silence.
+    vi.useFakeTimers({ toFake: ['setTimeout'] })
     bridge.answer = false
     const opening = channel.open(1000)
     await settled()
