@@ -14,7 +14,7 @@ afterEach(() => {
 })
 
 describe('the image', () => {
-  it('has the same bytes when it is built twice', { timeout: 120_000 }, async () => {
+  it('has the same bytes when it is built twice', { timeout: 300_000 }, async () => {
     const one = await buildImage({ recipe: 'base', out: join(dir, 'one'), force: true })
     const two = await buildImage({ recipe: 'base', out: join(dir, 'two'), force: true })
     const names = readdirSync(one.dir).sort()
@@ -28,7 +28,7 @@ describe('the image', () => {
 
   it(
     'is built anew when an input changed, with another digest, or when it is spoiled',
-    { timeout: 120_000 },
+    { timeout: 300_000 },
     async () => {
       const out = join(dir, 'image')
       const file = join(dir, 'recipe.json')
