@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { buildImage, ImageBuildError } from '../guest/image/build.ts'
 import { buildCli, buildHelper, buildLauncher, buildUi } from './bundle.ts'
+import { buildClient } from './client-package.ts'
 import { SetupError, step } from './progress.ts'
 import { root } from './root.ts'
 import { runForCode } from './run.ts'
@@ -11,7 +12,7 @@ import { buildVzHelper, testVzHelper } from './vz-helper.ts'
 async function setUp(what: Purpose): Promise<void> {
   await step('system packages', (log) => installSystemPackages(what, log))
   await step('programs', async () => {
-    await Promise.all([buildHelper(), buildCli(), buildLauncher()])
+    await Promise.all([buildHelper(), buildCli(), buildLauncher(), buildClient()])
   })
   await step('user interface', async () => void (await buildUi()))
   await step('guest image', async (log) => {
@@ -88,6 +89,9 @@ try {
       await step('system packages', (log) => installSystemPackages('start', log))
       process.exitCode = await tsx('guest/image/build.ts', args)
       break
+    case 'client':
+      await step('client package', async () => void (await Promise.all([buildClient(), buildCli()])))
+      break
     case 'conformance':
       await setUp('start')
       process.exitCode = await tsx('test/conformance/main.ts', args)
@@ -95,6 +99,10 @@ try {
     case 'bench':
       await setUp('bench')
       process.exitCode = await tsx('test/bench/main.ts', args)
+      break
+    case 'bench:agents':
+      await setUp('start')
+      process.exitCode = await tsx('test/bench/agents.ts', args)
       break
     default:
       throw new SetupError(`unknown command ${verb}`)

@@ -55,6 +55,9 @@ const VitestReport = z.object({
   success: z.boolean(),
 })
 
+/** Each test has a deadline of its own; this one is for a machine that is busy with other things too. */
+const VITEST_DEADLINE_MS = 75 * 60_000
+
 const vitest = (project: 'unit' | 'real', filters: string[]): Stage => ({
   name: project === 'unit' ? 'unit' : 'conformance, real VM, browser',
   run: async () => {
@@ -71,7 +74,10 @@ const vitest = (project: 'unit' | 'real', filters: string[]): Stage => ({
       '--reporter=json',
       `--outputFile.json=${report}`,
     ]
-    const { code } = await runForCode(bin('vitest'), [...args, ...filters], { show: true })
+    const { code } = await runForCode(bin('vitest'), [...args, ...filters], {
+      show: true,
+      deadlineMs: VITEST_DEADLINE_MS,
+    })
     try {
       const result = VitestReport.parse(JSON.parse(readFileSync(report, 'utf8')))
       return {

@@ -10,7 +10,7 @@ export function reportError(thrown: unknown, io: Io, json: boolean): number {
   if (thrown instanceof InterruptedError) return EXIT_CODE.interrupted
   const usage = thrown instanceof UsageError
   const error = usage
-    ? new BsmError('BAD_REQUEST', 'app', thrown.message, { nextStep: thrown.nextStep })
+    ? new BsmError('BAD_REQUEST', 'app', thrown.message, { nextStep: thrown.nextStep ?? 'see `bsm --help`' })
     : BsmError.from(thrown, 'app')
   if (json) io.stdout.write(`${terminalSafeJson({ error: error.toWire() })}\n`)
   else {

@@ -248,6 +248,41 @@ describe('evidence verify', () => {
   })
 })
 
+describe('bsm mcp', () => {
+  it.each([
+    [['mcp', '--json'], '--json goes with --print-config'],
+    [['mcp', '--client', 'a/b'], '--client takes the name'],
+    [['mcp', '--print-config', 'nope'], 'Allowed choices are claude-desktop'],
+  ])('refuses %j with a sentence and its own help', async (args, sentence) => {
+    const ran = await runScripted(args)
+    expect(ran).toMatchObject({ code: 2 })
+    expect(ran.err + ran.out).toContain(sentence)
+    expect(ran.err + ran.out).toContain('see `bsm mcp --help`')
+  })
+
+  it('prints a configuration without an app, and what is still to be done', async () => {
+    const ran = await runScripted(['mcp', '--print-config', 'vscode'])
+    expect(JSON.parse(ran.out)).toMatchObject({ servers: { 'brainstorm-sandbox': { type: 'stdio' } } })
+    expect(ran.err).toMatch(/^next: .*clients add vscode --save$/m)
+    const json = await runScripted(['mcp', '--print-config', 'codex', '--json'])
+    expect(JSON.parse(json.out)).toMatchObject({ client: 'codex', format: 'toml', token_kept: false })
+  })
+})
+
+describe('a token that is kept', () => {
+  const added =
+    (token: string): Script =>
+    ({ request_id }, say) =>
+      say({ kind: 'clients_response', request_id, clients: [], token })
+
+  it('is not printed', async () => {
+    const ran = await runScripted(['clients', 'add', 'robot', '--save'], { app: added('bsm_secret') })
+    expect(ran.code, ran.err).toBe(0)
+    expect(ran.out + ran.err).not.toContain('bsm_secret')
+    expect(ran.out).toContain('robot.token')
+  })
+})
+
 describe('up beside a running app', () => {
   it('joins it', async () => {
     const ran = await runScripted(['up'], { app: app() })

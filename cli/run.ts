@@ -6,6 +6,7 @@ import { doctor } from './commands/doctor.ts'
 import { down } from './commands/down.ts'
 import { evidence } from './commands/evidence.ts'
 import { exec } from './commands/exec.ts'
+import { mcp } from './commands/mcp.ts'
 import { open } from './commands/open.ts'
 import { recover } from './commands/recover.ts'
 import { reset } from './commands/reset.ts'
@@ -26,6 +27,7 @@ const COMMANDS: readonly AddCommand[] = [
   verify,
   recover,
   clients,
+  mcp,
   open,
   doctor,
   audit,
@@ -55,16 +57,15 @@ export async function runCli(args: readonly string[], io: Io): Promise<number> {
     await program.parseAsync([...args], { from: 'user' })
     return cli.exitCode
   } catch (error) {
+    const help = `see \`bsm ${commandOf(program, args)}--help\``
+    if (error instanceof UsageError)
+      return reportError(new UsageError(error.message, error.nextStep ?? help), io, wantsJson(args))
     if (!(error instanceof CommanderError)) return reportError(error, io, wantsJson(args))
     if (error.exitCode === 0) return EXIT_CODE.ok
     // A program called without a command has printed its help, which says it all.
     if (error.code === 'commander.help') return EXIT_CODE.usage
     const message = error.message.replace(/^error: /, '').replaceAll('\n', ' ')
-    return reportError(
-      new UsageError(message, `see \`bsm ${commandOf(program, args)}--help\``),
-      io,
-      wantsJson(args),
-    )
+    return reportError(new UsageError(message, help), io, wantsJson(args))
   }
 }
 

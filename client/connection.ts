@@ -3,10 +3,12 @@ import { createConnection, type Socket } from 'node:net'
 import {
   AgentEvent,
   BsmError,
+  checkJsonSize,
   ControlResponse,
   LIMITS,
   LineSplitter,
   parseJsonLine,
+  whyNotParsed,
   type ControlRequest,
 } from '../core/protocol/index.ts'
 import { aborted, connectError, connectionClosed, ConnectionLostError, timedOut } from './errors.ts'
@@ -107,6 +109,8 @@ export class Connection {
       const size = Buffer.byteLength(line)
       const limit = body.kind === 'hello' ? LIMITS.helloBytes : LIMITS.ndjsonLineBytes
       if (size > limit) return reject(requestTooLarge(body.kind, size, limit))
+      const refusal = refusedUnread(body.kind, line)
+      if (refusal !== null) return reject(refusal)
 
       const onAbort = () => settle().reject(aborted(body.kind, options.signal?.reason))
       const timer = setTimeout(
@@ -206,6 +210,24 @@ const requestTooLarge = (kind: Kind, size: number, limit: number): BsmError =>
       nextStep: 'send less in one dispatch',
     },
   )
+
+/** What the app would not even parse, it could not answer by id: it is refused here. */
+function refusedUnread(kind: Kind, line: string): BsmError | null {
+  try {
+    checkJsonSize(line)
+    return null
+  } catch (cause) {
+    return new BsmError(
+      'BAD_REQUEST',
+      'agent',
+      `the ${kind} request cannot be sent: ${whyNotParsed(cause)}`,
+      {
+        nextStep: 'send flatter or fewer values, or put the data into a file of the dispatch',
+        cause,
+      },
+    )
+  }
+}
 
 function dial(path: string, { timeoutMs, signal }: RequestOptions): Promise<Socket> {
   return new Promise((resolve, reject) => {

@@ -1,11 +1,11 @@
-import type {
-  AuditVerdict,
-  ClientInfo,
-  ControlResponse,
-  EvidenceVerdict,
-  SettingsPatch,
+import {
+  BsmError,
+  type AuditVerdict,
+  type ClientInfo,
+  type ControlResponse,
+  type EvidenceVerdict,
+  type SettingsPatch,
 } from '../core/protocol/index.ts'
-import type { z } from 'zod'
 import { Sandbox, type CallOptions, type ConnectOptions } from './sandbox.ts'
 
 const QUICK_MS = 10_000
@@ -38,7 +38,7 @@ export class Control extends Sandbox {
     await this.request({ kind: 'recover', reason }, { timeoutMs: BOOT_MS, ...options })
   }
 
-  async settings(set?: z.infer<typeof SettingsPatch>, options: CallOptions = {}): Promise<SettingsAnswer> {
+  async settings(set?: SettingsPatch, options: CallOptions = {}): Promise<SettingsAnswer> {
     return this.request(
       { kind: 'settings', ...(set === undefined ? {} : { set }) },
       { timeoutMs: QUICK_MS, ...options },
@@ -51,9 +51,11 @@ export class Control extends Sandbox {
   }
 
   /** The new client's token: shown once, kept by the app only as a hash. */
-  async addClient(name: string, options: CallOptions = {}): Promise<string | undefined> {
+  async addClient(name: string, options: CallOptions = {}): Promise<string> {
     const body = { kind: 'clients' as const, action: { do: 'add' as const, name } }
-    return (await this.request(body, { timeoutMs: QUICK_MS, ...options })).token
+    const { token } = await this.request(body, { timeoutMs: QUICK_MS, ...options })
+    if (token !== undefined) return token
+    throw new BsmError('INTERNAL_BUG', 'app', `the app gave no token for ${name}`)
   }
 
   async revokeClient(name: string, options: CallOptions = {}): Promise<ClientInfo[]> {

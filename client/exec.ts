@@ -4,12 +4,13 @@ import {
   type AgentExecResponse,
   type ExecRequest,
   type OutputStream,
+  type ToolCall,
 } from '../core/protocol/index.ts'
 
 export type Params = ExecRequest['params']
 
 export type FileToSend = {
-  /** Path in the guest; a relative one starts at the tool's home. */
+  /** Path in the guest; a relative one starts at `cwd`, which is the tool's home unless given. */
   path: string
   data: Uint8Array | string
   /** Permission bits; 0o644 unless given. */
@@ -42,18 +43,13 @@ export type ExecOptions = {
   onOutput?: (output: Output) => void
 }
 
-export const DEFAULT_DEADLINE_MS = 60_000
+const DEFAULT_DEADLINE_MS = 60_000
 export const DEFAULT_QUEUE_MS = 600_000
 
 const base64 = (data: Uint8Array | string): string => Buffer.from(data).toString('base64')
 
 /** The wire form of a dispatch. Throws BAD_REQUEST when files and their limit disagree (protocol §2). */
-export function execBody(
-  commandId: string,
-  tool: string,
-  params: Params,
-  options: ExecOptions,
-): Omit<ExecRequest, 'request_id'> {
+export function toolCall(commandId: string, tool: string, params: Params, options: ExecOptions): ToolCall {
   const files = options.filesIn ?? []
   const bytes = files.reduce((sum, file) => sum + Buffer.byteLength(file.data), 0)
   if (bytes > LIMITS.filesBytes)
@@ -64,7 +60,6 @@ export function execBody(
       { nextStep: 'send fewer or smaller files' },
     )
   return {
-    kind: 'exec',
     command_id: commandId,
     tool,
     params,

@@ -17,19 +17,32 @@ export class Link {
   /** The live connection, or a new one. */
   dial(): Promise<Connection> {
     if (this.#closed) return Promise.reject(connectionClosed())
-    this.#connection ??= this.#open()
+    if (this.#connection === null) {
+      const opened = this.#open(() => {
+        // Not a newer one that has taken its place.
+        if (this.#connection === opened) this.#connection = null
+      })
+      this.#connection = opened
+    }
     return this.#connection
   }
 
   /** For good. Idempotent. */
   async close(): Promise<void> {
     this.#closed = true
-    const connection = await this.#connection?.catch(() => null)
+    await this.hangUp()
+  }
+
+  /** Ends the connection there is; the next {@link dial} makes a new one. */
+  async hangUp(): Promise<void> {
+    const opened = this.#connection
+    // At once: who dials from now on must not get what is about to end.
+    this.#connection = null
+    const connection = await opened?.catch(() => null)
     connection?.close()
   }
 
-  async #open(): Promise<Connection> {
-    const forget = () => (this.#connection = null)
+  async #open(forget: () => void): Promise<Connection> {
     try {
       const connection = await Connection.open(this.#credentials, { timeoutMs: this.#timeoutMs })
       connection.listen({ onEvent: () => undefined, onEnd: forget })

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { BsmError, LIMITS } from '../core/protocol/index.ts'
-import { AppNotRunningError, outputBytes, Sandbox } from './index.ts'
+import { AppNotRunningError, outputBytes, Sandbox, type Output } from './index.ts'
 import { execResponse, outputEvent, ScriptedServer, type Asked, type Script } from './scripted-server.ts'
 
 const never: Script = () => undefined
@@ -89,10 +89,39 @@ describe('exec', () => {
     })
     await using sandbox = await connect(server)
     const seen: string[] = []
-    await sandbox.exec('echo', {}, { onOutput: ({ data }) => seen.push(data.toString()) })
-    await sandbox.exec('echo', {}, { onOutput: ({ data }) => seen.push(data.toString()) })
+    const onOutput = ({ data }: Output) => void seen.push(data.toString())
+    await Promise.all([sandbox.exec('echo', {}, { onOutput }), sandbox.exec('echo', {}, { onOutput })])
     expect(seen).toEqual(['mine', 'mine'])
     expect(server.requests.filter((request) => request.kind === 'subscribe')).toHaveLength(1)
+  })
+
+  it('delivers the output of one right after another', async () => {
+    await using server = await ScriptedServer.start((request, say) => {
+      if (request.kind === 'subscribe') return say(subscribed(request))
+      say(outputEvent(request.command_id, String(request.tool)))
+      say(execResponse(request, { stdout_bytes: 1 }))
+    })
+    await using sandbox = await connect(server)
+    const seen: string[] = []
+    const onOutput = ({ data }: Output) => void seen.push(data.toString())
+    for (const tool of ['a', 'b', 'c']) await sandbox.exec(tool, {}, { onOutput })
+    expect(seen).toEqual(['a', 'b', 'c'])
+  })
+
+  it('gives the events back when nobody listens, and asks for them again', async () => {
+    let listening = 0
+    await using server = await ScriptedServer.start((request, say, socket) => {
+      if (request.kind !== 'subscribe') return say(execResponse(request, { stdout_bytes: 0 }))
+      listening += 1
+      socket.once('close', () => (listening -= 1))
+      say(subscribed(request))
+    })
+    await using sandbox = await connect(server)
+    for (const round of [1, 2]) {
+      await sandbox.exec('echo', {}, { onOutput: () => undefined })
+      while (listening > 0) await new Promise((resolve) => setTimeout(resolve, 5))
+      expect(server.requests.filter((request) => request.kind === 'subscribe')).toHaveLength(round)
+    }
   })
 
   it('ends when the last of its output is there, though the response was faster', async () => {
@@ -188,6 +217,22 @@ describe('exec', () => {
       code: 'FRAME_TOO_LARGE',
       layer: 'agent',
     })
+  })
+})
+
+describe('a request that the app would not even parse', () => {
+  it.each([
+    ['too deep', Array.from({ length: 70 }).reduce<unknown>((inner) => [inner], 1)],
+    ['too many values', Array.from({ length: 100_001 }, (_, i) => i)],
+  ])('is refused before it is sent: %s', async (_, value) => {
+    await using server = await ScriptedServer.start(never)
+    await using sandbox = await connect(server)
+    expect(await errorOf(sandbox.exec('echo', { value } as never))).toMatchObject({
+      code: 'BAD_REQUEST',
+      layer: 'agent',
+      message: expect.stringMatching(/nested deeper than 64|more than 100000 values/),
+    })
+    expect(server.requests).toHaveLength(1)
   })
 })
 

@@ -7,11 +7,12 @@ import type {
   QueryKind,
   QueryResult,
   ResetResponse,
+  ToolCall,
   VerifyResponse,
 } from '../core/protocol/index.ts'
 import { BsmError } from '../core/protocol/index.ts'
 import type { Connection, Credentials, RequestBody, RequestOptions, ResponseTo } from './connection.ts'
-import { DEFAULT_DEADLINE_MS, DEFAULT_QUEUE_MS, execBody, type ExecOptions, type Params } from './exec.ts'
+import { DEFAULT_QUEUE_MS, toolCall, type ExecOptions, type Params } from './exec.ts'
 import { Link } from './link.ts'
 import { LiveOutput } from './live-output.ts'
 import { defaultAgentSocket } from './socket-path.ts'
@@ -50,6 +51,7 @@ export class Sandbox {
   /** Apart from the requests: the app hangs up on a subscriber that reads too slowly, and that must cancel nothing. */
   readonly #events: Link
   readonly #subscriptions = new WeakMap<Connection, Promise<unknown>>()
+  #subscribers = 0
   readonly #timeoutMs: number
 
   protected constructor(credentials: Credentials, timeoutMs: number) {
@@ -70,20 +72,30 @@ export class Sandbox {
    */
   async exec(tool: string, params: Params = {}, options: ExecOptions = {}): Promise<AgentExecResponse> {
     const commandId = options.commandId ?? randomUUID()
-    const body = execBody(commandId, tool, params, options)
+    const call = toolCall(commandId, tool, params, options)
     const live = options.onOutput === undefined ? null : new LiveOutput(commandId, options.onOutput)
     const release = await this.#follow(live)
-    const timeoutMs =
-      (options.queueMs ?? DEFAULT_QUEUE_MS) + (options.deadlineMs ?? DEFAULT_DEADLINE_MS) + AFTER_DEADLINE_MS
     try {
-      const response = await this.request<'exec'>(body, { timeoutMs, signal: options.signal })
+      const response = await this.dispatch(call, options)
       await live?.complete(response)
       return response
-    } catch (error) {
-      if (error instanceof BsmError && stillRuns(error)) await this.cancel(commandId).catch(() => undefined)
-      throw error
     } finally {
       release()
+    }
+  }
+
+  /** {@link exec} of a dispatch that is in its wire form already. */
+  async dispatch(
+    call: ToolCall,
+    { queueMs = DEFAULT_QUEUE_MS, signal }: Pick<ExecOptions, 'queueMs' | 'signal'> = {},
+  ): Promise<AgentExecResponse> {
+    const timeoutMs = queueMs + call.deadline_ms + AFTER_DEADLINE_MS
+    try {
+      return await this.request<'exec'>({ kind: 'exec', ...call }, { timeoutMs, signal })
+    } catch (error) {
+      if (error instanceof BsmError && stillRuns(error))
+        await this.cancel(call.command_id).catch(() => undefined)
+      throw error
     }
   }
 
@@ -131,19 +143,37 @@ export class Sandbox {
   /**
    * Calls `listener` for the app's state changes and the output of this client's dispatches, until the
    * returned function is called or the connection ends, which `onEnd` hears. The app drops a subscriber
-   * that does not read.
+   * that does not read. Once nobody listens any more, the connection is given back.
    */
   async subscribe(
     listener: (event: AgentEvent) => void,
     onEnd: (reason: BsmError) => void = () => undefined,
   ): Promise<() => void> {
-    const connection = await this.#events.dial()
-    const subscription =
-      this.#subscriptions.get(connection) ??
-      connection.request({ kind: 'subscribe' }, { timeoutMs: this.#timeoutMs })
-    this.#subscriptions.set(connection, subscription)
-    await subscription
-    return connection.listen({ onEvent: listener, onEnd })
+    this.#subscribers += 1
+    let subscribed = true
+    const leave = () => {
+      if (!subscribed) return
+      subscribed = false
+      this.#subscribers -= 1
+      // While anyone subscribes, the app keeps asking the VM for its figures.
+      if (this.#subscribers === 0) void this.#events.hangUp()
+    }
+    try {
+      const connection = await this.#events.dial()
+      const subscription =
+        this.#subscriptions.get(connection) ??
+        connection.request({ kind: 'subscribe' }, { timeoutMs: this.#timeoutMs })
+      this.#subscriptions.set(connection, subscription)
+      await subscription
+      const forget = connection.listen({ onEvent: listener, onEnd })
+      return () => {
+        forget()
+        leave()
+      }
+    } catch (error) {
+      leave()
+      throw error
+    }
   }
 
   /** Ends the connections; the app cancels what was in flight. Idempotent. */

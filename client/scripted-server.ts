@@ -64,6 +64,11 @@ export class ScriptedServer {
     return server
   }
 
+  /** Sends an event to whoever subscribed. */
+  tell(event: object): void {
+    for (const each of this.#subscribers) each.write(`${JSON.stringify(event)}\n`)
+  }
+
   /** Hangs up on everyone, and goes on listening. */
   hangUp(): void {
     for (const socket of this.#sockets) socket.destroy()
@@ -126,5 +131,29 @@ export const outputEvent = (commandId: unknown, text: string, seq = 2) => ({
   stream: 'stdout',
   data_b64: Buffer.from(text).toString('base64'),
   seq,
+  ts: '2026-01-02T03:04:05.000Z',
+})
+
+export const appSnapshot = (fields: object = {}) => ({
+  version: '0.1.0',
+  state: 'ready',
+  message: 'ready for a dispatch',
+  since: '2026-01-02T03:04:05.000Z',
+  error: null,
+  degraded: null,
+  helper: null,
+  resets: [],
+  dispatches: [],
+  queue_length: 0,
+  tools: [],
+  helper_restarts: 0,
+  last_crash: null,
+  ...fields,
+})
+
+export const stateEvent = (fields: object) => ({
+  kind: 'event',
+  event: 'state_changed',
+  snapshot: appSnapshot(fields),
   ts: '2026-01-02T03:04:05.000Z',
 })

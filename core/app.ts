@@ -24,6 +24,7 @@ import { LogBudget } from './log-budget.ts'
 import { ensurePaths, type Paths } from './paths.ts'
 import {
   BsmError,
+  SandboxResetDivergenceError,
   type AppSnapshot,
   type AuditVerdict,
   type BootResult,
@@ -36,17 +37,12 @@ import {
   type QueryResponse,
   type ResetReport,
   type Settings,
+  type ToolCall,
 } from './protocol/index.ts'
-import { DispatchQueue, type QueueLimits } from './queue.ts'
+import { DispatchQueue } from './queue.ts'
 import { QueryLine } from './query-line.ts'
 import { Revival } from './revival.ts'
-import {
-  HelperSandbox,
-  SandboxResetDivergenceError,
-  type BootConfig,
-  type SandboxDeadlines,
-  type ToolCall,
-} from './sandbox.ts'
+import { HelperSandbox, type BootConfig, type SandboxDeadlines } from './sandbox.ts'
 import { defaultSettings, SettingsStore } from './settings.ts'
 import { standing, StateStore, type Activity } from './state.ts'
 
@@ -68,7 +64,6 @@ export interface AppOptions {
   /** False leaves the VM stopped until someone asks for it. */
   readonly autoStart?: boolean
   readonly clock?: Clock
-  readonly queueLimits?: QueueLimits
   readonly restartLimits?: RestartLimits
   readonly stopLadder?: StopLadder
   readonly deadlines?: SandboxDeadlines
@@ -80,6 +75,8 @@ export type OutputListener = (event: ExecOutputEvent, client: string) => void
 /** The status of a VM that is being watched is asked for this often; unwatched, never. */
 const WATCH_EVERY_MS = 5_000
 const LAST_ANSWER_MS = 2_000
+/** Nobody who asks for the status waits longer for a helper. */
+const STATUS_WAIT_MS = 500
 
 /**
  * The engine: one app per state directory, one VM, one dispatch at a time, one state.
@@ -119,7 +116,7 @@ export class App {
     this.#clock = options.clock ?? systemClock
     this.#helperBudget = new LogBudget(this.#clock)
     this.#store = new StateStore(options.version, this.#clock, (error) => this.#listenerFailed(error))
-    this.#queue = new DispatchQueue(options.queueLimits, () => this.#queueChanged())
+    this.#queue = new DispatchQueue({}, () => this.#queueChanged())
     this.#degradedStore = new DegradedStore(options.paths.degraded)
     this.#identity = new HelperIdentityFile(options.paths.helperIdentity)
     this.#supervisor = new HelperSupervisor({
@@ -402,9 +399,9 @@ export class App {
     return this.#queue.cancel(commandId, client)
   }
 
-  /** The snapshot, with what the helper knows right now. */
+  /** The snapshot, with what the helper knows right now; of one that is stuck, what it told last. */
   async status(): Promise<AppSnapshot> {
-    await this.#refreshStatus()
+    await Promise.race([this.#refreshStatus(), sleep(STATUS_WAIT_MS, undefined, { ref: false })])
     return this.#store.snapshot
   }
 

@@ -6,24 +6,22 @@ import type { Logger } from './log.ts'
 import {
   BsmError,
   canonicalJson,
+  SandboxResetDivergenceError,
+  SandboxResetError,
+  SandboxToolTimeoutError,
   sha256,
   type AgentExecResponse,
   type DispatchRecord,
   type ResetReport,
   type SandboxResetState,
+  type ToolCall,
+  type ToolOutcome,
   type VerificationDetails,
   type VerifyResponse,
   type WireError,
 } from './protocol/index.ts'
 import { reused, type DispatchQueue } from './queue.ts'
-import {
-  SandboxResetDivergenceError,
-  SandboxResetError,
-  SandboxToolTimeoutError,
-  type HelperSandbox,
-  type ToolCall,
-  type ToolOutcome,
-} from './sandbox.ts'
+import type { HelperSandbox } from './sandbox.ts'
 import type { Activity, StateStore } from './state.ts'
 
 export type ExecAnswer = Omit<AgentExecResponse, 'kind' | 'request_id'>
@@ -70,7 +68,8 @@ export class Dispatcher {
   /** Never rejects: what was refused is an answer with its error and without a reset. */
   async exec(client: string, call: ToolCall, signal?: AbortSignal): Promise<ExecAnswer> {
     const { queue, store, clock } = this.#parts
-    const refusal = this.#refuse(client, call)
+    const bytes = JSON.stringify(call).length
+    const refusal = this.#refuse(client, call, bytes)
     if (refusal !== null) return notRun(call, refusal, 0)
     const queuedAt = clock.monotonic()
     const waited = (): number => clock.monotonic() - queuedAt
@@ -80,7 +79,7 @@ export class Dispatcher {
         client,
         call.command_id,
         (own) => this.#dispatch(client, call, waited(), own),
-        signal,
+        { signal, bytes },
       )
     } catch (error) {
       const known = BsmError.from(error, 'app')
@@ -89,11 +88,11 @@ export class Dispatcher {
     }
   }
 
-  #refuse(client: string, call: ToolCall): BsmError | null {
+  #refuse(client: string, call: ToolCall, bytes: number): BsmError | null {
     const { queue, evidence, store, refusal } = this.#parts
     const id = call.command_id
     const used = evidence.has(id) || store.snapshot.dispatches.some((record) => record.command_id === id)
-    return refusal() ?? (used ? reused(id) : queue.refusal(client, id))
+    return refusal() ?? (used ? reused(id) : queue.refusal(client, id, bytes))
   }
 
   async #dispatch(
@@ -219,7 +218,7 @@ export class Dispatcher {
   #inTurn<T>(client: string, signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
     const refusal = this.#parts.refusal()
     if (refusal !== null) return Promise.reject(refusal)
-    return this.#parts.queue.submit(client, randomUUID(), work, signal)
+    return this.#parts.queue.submit(client, randomUUID(), work, { signal })
   }
 
   /** Resets, and acts on the verdict before anyone hears of it. Never rejects. */

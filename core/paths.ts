@@ -21,6 +21,8 @@ export interface Paths {
   readonly logsDir: string
   readonly auditKey: string
   readonly manifestKey: string
+  /** Tokens kept for programs of this user. */
+  readonly tokensDir: string
 }
 
 type Environment = Readonly<Record<string, string | undefined>>
@@ -63,6 +65,7 @@ export function pathsIn(stateDir: string, configDir: string): Paths {
     logsDir: join(stateDir, 'logs'),
     auditKey: join(configDir, 'audit.key'),
     manifestKey: join(configDir, 'manifest.key'),
+    tokensDir: join(configDir, 'tokens'),
   }
 }
 

@@ -61,6 +61,22 @@ describe('the dispatch queue', () => {
     expect(queue.length).toBe(0)
   })
 
+  it('is bounded in bytes too, of which nothing counts that no longer waits', async () => {
+    const queue = new DispatchQueue({ bytesPerClient: 20, bytes: 30 })
+    const { work, end } = jobs()
+    const submit = (id: string, bytes: number) => queue.submit(id.charAt(0), id, work(id), { bytes })
+    const waiting = [submit('a1', 20), submit('b1', 10)]
+    await expect(submit('a2', 1)).rejects.toMatchObject({ code: 'BUSY' })
+    await expect(submit('c1', 1)).rejects.toMatchObject({ code: 'BUSY' })
+    queue.open()
+    waiting.push(submit('a3', 20))
+    queue.cancel('a3')
+    await expect(waiting.pop()).rejects.toMatchObject({ code: 'CANCELLED' })
+    waiting.push(submit('a4', 20))
+    for (const id of ['a1', 'b1', 'a4']) await end(id)
+    expect(await Promise.all(waiting)).toEqual(['a1', 'b1', 'a4'])
+  })
+
   it('refuses an id that waits or runs', async () => {
     const queue = opened()
     const { work } = jobs()
@@ -95,11 +111,11 @@ describe('the dispatch queue', () => {
   it('cancels what a client that went away had waiting', async () => {
     const queue = new DispatchQueue()
     const gone = new AbortController()
-    const waiting = queue.submit('a', 'a1', jobs().work('a1'), gone.signal)
+    const waiting = queue.submit('a', 'a1', jobs().work('a1'), { signal: gone.signal })
     gone.abort()
     await expect(waiting).rejects.toMatchObject({ code: 'CANCELLED' })
     expect(queue.length).toBe(0)
-    await expect(queue.submit('a', 'a2', jobs().work('a2'), gone.signal)).rejects.toMatchObject({
+    await expect(queue.submit('a', 'a2', jobs().work('a2'), { signal: gone.signal })).rejects.toMatchObject({
       code: 'CANCELLED',
     })
   })

@@ -1,13 +1,25 @@
 import { BsmError } from './protocol/index.ts'
 
-export interface QueueLimits {
+/** What may wait. */
+interface QueueLimits {
   readonly perClient: number
   readonly total: number
+  /** A dispatch with files is held whole while it waits, 24 MiB at most. */
+  readonly bytesPerClient: number
+  readonly bytes: number
+}
+
+const QUEUE_LIMITS: QueueLimits = {
+  perClient: 32,
+  total: 128,
+  bytesPerClient: 64 * 1024 * 1024,
+  bytes: 192 * 1024 * 1024,
 }
 
 type Job = {
   readonly id: string
   readonly client: string
+  readonly bytes: number
   readonly controller: AbortController
   readonly run: (signal: AbortSignal) => Promise<void>
   readonly refuse: (error: BsmError) => void
@@ -26,8 +38,8 @@ export class DispatchQueue {
   #settled: Promise<void> = Promise.resolve()
   #onChange: () => void
 
-  constructor(limits: QueueLimits = { perClient: 32, total: 128 }, onChange: () => void = () => undefined) {
-    this.#limits = limits
+  constructor(limits: Partial<QueueLimits> = {}, onChange: () => void = () => undefined) {
+    this.#limits = { ...QUEUE_LIMITS, ...limits }
     this.#onChange = onChange
   }
 
@@ -52,11 +64,18 @@ export class DispatchQueue {
     return this.#find(id) !== null
   }
 
-  /** Why a job would not be taken: BUSY, or an id that waits or runs already. */
-  refusal(client: string, id: string): BsmError | null {
+  /** Why a job of this many bytes would not be taken: BUSY, or an id that waits or runs already. */
+  refusal(client: string, id: string, bytes: number): BsmError | null {
     if (this.has(id)) return reused(id)
-    const mine = this.#waiting.get(client)?.length ?? 0
-    return mine >= this.#limits.perClient || this.length >= this.#limits.total ? full(client, mine) : null
+    const mine = this.#waiting.get(client) ?? []
+    const all = [...this.#waiting.values()].flat()
+    const { perClient, total, bytesPerClient, bytes: bytesOfAll } = this.#limits
+    const fits =
+      mine.length < perClient &&
+      all.length < total &&
+      bytesOf(mine) + bytes <= bytesPerClient &&
+      bytesOf(all) + bytes <= bytesOfAll
+    return fits ? null : full(client, mine.length)
   }
 
   /** Jobs start from now on. */
@@ -71,17 +90,17 @@ export class DispatchQueue {
   }
 
   /**
-   * Runs `work` in its turn. Rejects with BUSY when too much waits, and with `signal`'s or a cancel's
+   * Runs `work` in its turn; `bytes` is what it holds until then. Rejects with BUSY when too much waits, and with `signal`'s or a cancel's
    * CANCELLED while it waits; once it runs, `work` answers for itself and hears of both by its signal.
    */
   submit<T>(
     client: string,
     id: string,
     work: (signal: AbortSignal) => Promise<T>,
-    signal?: AbortSignal,
+    { signal, bytes = 0 }: { readonly signal?: AbortSignal | undefined; readonly bytes?: number } = {},
   ): Promise<T> {
     if (signal?.aborted === true) return Promise.reject(cancelled())
-    const refusal = this.refusal(client, id)
+    const refusal = this.refusal(client, id, bytes)
     if (refusal !== null) return Promise.reject(refusal)
     const mine = this.#waiting.get(client) ?? []
     return new Promise<T>((resolve, reject) => {
@@ -92,6 +111,7 @@ export class DispatchQueue {
       const job: Job = {
         id,
         client,
+        bytes,
         controller,
         run: (jobSignal) => work(jobSignal).then(resolve, reject).finally(settled),
         refuse: (error) => {
@@ -164,6 +184,8 @@ export class DispatchQueue {
     })
   }
 }
+
+const bytesOf = (jobs: readonly Job[]): number => jobs.reduce((sum, { bytes }) => sum + bytes, 0)
 
 const cancelled = (): BsmError => new BsmError('CANCELLED', 'agent', 'It was cancelled before it ran.')
 

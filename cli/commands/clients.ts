@@ -1,11 +1,12 @@
+import { removeToken, resolvePaths, saveToken } from '../../core/index.ts'
 import type { ClientInfo } from '../../core/protocol/index.ts'
-import type { AddCommand } from '../cli.ts'
+import { CLIENT_NAME } from '../client-name.ts'
+import type { Control } from '../../client/index.ts'
+import type { AddCommand, Cli } from '../cli.ts'
 import { escapeLine } from '../format/escape.ts'
 import { table } from '../format/table.ts'
 import { ago } from '../format/units.ts'
 import { UsageError } from '../usage-error.ts'
-
-const NAME = /^[A-Za-z0-9._-]{1,64}$/
 
 export const clients: AddCommand = (program, cli) => {
   const group = program
@@ -28,15 +29,25 @@ export const clients: AddCommand = (program, cli) => {
     .command('add')
     .description('make a token for a client; it is printed once and cannot be shown again')
     .argument('<name>', 'letters, digits, dot, dash and underscore; at most 64')
-    .option('--json', 'print name and token as one JSON object')
-    .addHelpText('after', '\nExample:\n  BSM_TOKEN=$(bsm clients add my-agent)')
-    .action(async (name: string, options: { json?: true }) => {
-      if (!NAME.test(name))
+    .option('--save', 'keep it in a file that only you can read, for `bsm mcp`, instead of printing it')
+    .option('--json', 'print name and token, or where it is kept, as one JSON object')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  BSM_TOKEN=$(bsm clients add my-agent)\n  bsm clients add claude-code --save',
+    )
+    .action(async (name: string, options: { save?: true; json?: true }) => {
+      if (!CLIENT_NAME.test(name))
         throw new UsageError('a name has letters, digits, dot, dash and underscore; at most 64')
       await using control = await cli.control()
       const token = await control.addClient(name)
+      if (options.save) {
+        const file = await keep(cli, control, name, token)
+        if (options.json) cli.json({ name, token_file: file })
+        else cli.say(`${name} may use the sandbox; its token is kept in ${file}`)
+        return
+      }
       if (options.json) return cli.json({ name, token })
-      cli.say(token ?? '')
+      cli.say(token)
       cli.note(`token of ${name}: keep it now, it is not shown again`)
     })
   group
@@ -48,9 +59,20 @@ export const clients: AddCommand = (program, cli) => {
     .action(async (name: string, options: { json?: true }) => {
       await using control = await cli.control()
       const left = await control.revokeClient(name)
+      if (CLIENT_NAME.test(name)) removeToken(resolvePaths(cli.io.env), name)
       if (options.json) cli.json({ clients: left })
       else cli.say(`${escapeLine(name)} is revoked`)
     })
+}
+
+/** A token that could not be kept is of use to nobody: it is taken back. */
+async function keep(cli: Cli, control: Control, name: string, token: string): Promise<string> {
+  try {
+    return saveToken(resolvePaths(cli.io.env), name, token)
+  } catch (error) {
+    await control.revokeClient(name)
+    throw error
+  }
 }
 
 const row = (client: ClientInfo): string[] => [

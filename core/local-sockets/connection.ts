@@ -6,6 +6,7 @@ import {
   LineSplitter,
   parseJsonLine,
   type WireError,
+  whyNotParsed,
 } from '../protocol/index.ts'
 
 /** Who speaks on a connection. A person's may cancel any command and sees all of them. */
@@ -234,9 +235,13 @@ export class Connection {
   }
 
   #request(text: string, peer: Peer): void {
-    const message = parseOrNull(text)
+    let message: unknown
+    try {
+      message = parseJsonLine(text)
+    } catch (thrown) {
+      return this.#error(null, badRequest(whyNotParsed(thrown)).toWire())
+    }
     const requestId = idOf(message)
-    if (message === undefined) return this.#error(null, badRequest('The line is not JSON.').toWire())
     if (this.#inFlight >= this.#limits.inFlight)
       return this.#error(requestId, new BsmError('BUSY', 'app', 'Too many requests are in flight.').toWire())
     this.#inFlight += 1

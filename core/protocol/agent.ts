@@ -59,7 +59,7 @@ export const SandboxResetState = z.object({
 })
 export type SandboxResetState = z.infer<typeof SandboxResetState>
 
-export const AgentExecResponse = ExecResponse.extend({
+export const AgentExecResponse = ExecResponse.omit({ reset: true }).extend({
   /** Null when nothing was dispatched (the request was refused before). */
   sandbox_reset_state: SandboxResetState.nullable(),
   /** Hash of the audit entry of this dispatch. */
@@ -130,6 +130,7 @@ export const Settings = z.object({
 })
 export type Settings = z.infer<typeof Settings>
 export const SettingsPatch = Settings.partial()
+export type SettingsPatch = z.infer<typeof SettingsPatch>
 
 export const ClientInfo = z.object({
   name: z.string(),

@@ -85,6 +85,8 @@ export const ResetReport = VerificationDetails.extend({
   wipe: WipeProof.nullable(),
   /** Sources or proofs that disagreed or were silent: `wipe`, `fs_hash`, `open_fd_count`, `vmm_api_state`. */
   failed: z.array(z.enum(['wipe', 'fs_hash', 'open_fd_count', 'vmm_api_state'])),
+  /** The image has no manifest: `fs_hash_baseline` was measured before its first boot (§4). */
+  fs_hash_measured: z.literal(true).optional(),
   error: WireError.optional(),
 })
 export type ResetReport = z.infer<typeof ResetReport>
@@ -105,9 +107,20 @@ export const execFields = {
     }),
   /** 100 … 3 600 000; queueing does not count. */
   deadline_ms: z.int().min(LIMITS.deadlineMinMs).max(LIMITS.deadlineMaxMs),
-  files_in: z.array(FileIn).max(256).optional(),
+  files_in: z
+    .array(FileIn)
+    .max(256)
+    .refine(
+      (files) =>
+        files.reduce((sum, { data_b64 }) => sum + Buffer.byteLength(data_b64, 'base64'), 0) <=
+        LIMITS.filesBytes,
+      { error: 'the files are larger than 8 MiB together; send less, or in several dispatches' },
+    )
+    .optional(),
   files_out: z.array(z.string().min(1).max(4096)).max(256).optional(),
-  stdin_b64: Base64.optional(),
+  stdin_b64: Base64.max(4 * Math.ceil(LIMITS.filesBytes / 3), {
+    error: 'stdin is longer than 8 MiB; send less, or in several dispatches',
+  }).optional(),
   cwd: z.string().optional(),
   env: z.record(z.string(), z.string()).optional(),
 }
@@ -176,6 +189,8 @@ export const ExecResponse = response('exec_response', {
   files: z.array(FileOut).optional(),
   /** Where the chain of this dispatch was kept, absolute. */
   evidence_path: z.string().nullable().optional(),
+  /** [ours] Of the one-shot `exec` alone, which resets before it prints: what that reset found. */
+  reset: ResetReport.optional(),
 })
 export type ExecResponse = z.infer<typeof ExecResponse>
 

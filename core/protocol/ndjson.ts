@@ -4,6 +4,8 @@ import { LIMITS } from './limits.ts'
 /** A complete line, or the news that one was too long and is being thrown away. */
 export type Line = { kind: 'line'; text: string } | { kind: 'too_long' }
 
+const NOTHING = Buffer.alloc(0)
+
 /**
  * Splits a byte stream into lines without ever holding more than `maxBytes` of one (§2).
  *
@@ -11,7 +13,8 @@ export type Line = { kind: 'line'; text: string } | { kind: 'too_long' }
  */
 export class LineSplitter {
   readonly #maxBytes: number
-  #parts: Buffer[] = []
+  /** An unfinished line, at the start of a buffer that grows by doubling: whoever sends single bytes costs their bytes. */
+  #buffer: Buffer = NOTHING
   #held = 0
   #skipping = false
 
@@ -30,33 +33,43 @@ export class LineSplitter {
     while (start < chunk.length) {
       const newline = chunk.indexOf(0x0a, start)
       const end = newline === -1 ? chunk.length : newline
-      this.#take(chunk.subarray(start, end), lines)
-      if (newline === -1) break
-      this.#finish(lines)
+      const part = chunk.subarray(start, end)
+      if (!this.#skipping && this.#held + part.length > this.#maxBytes) {
+        lines.push({ kind: 'too_long' })
+        this.#clear()
+        this.#skipping = true
+      }
+      if (newline === -1) {
+        if (!this.#skipping) this.#hold(part)
+        break
+      }
+      if (!this.#skipping) this.#finish(part, lines)
+      this.#clear()
       start = newline + 1
     }
     return lines
   }
 
-  #take(part: Buffer, lines: Line[]): void {
-    if (this.#skipping || part.length === 0) return
-    if (this.#held + part.length > this.#maxBytes) {
-      this.#parts = []
-      this.#held = 0
-      this.#skipping = true
-      lines.push({ kind: 'too_long' })
-      return
+  #hold(part: Buffer): void {
+    const length = this.#held + part.length
+    if (length > this.#buffer.length) {
+      const larger = Buffer.allocUnsafe(Math.min(this.#maxBytes, Math.max(length, 2 * this.#buffer.length)))
+      this.#buffer.copy(larger, 0, 0, this.#held)
+      this.#buffer = larger
     }
-    this.#parts.push(part)
-    this.#held += part.length
+    part.copy(this.#buffer, this.#held)
+    this.#held = length
   }
 
-  #finish(lines: Line[]): void {
-    if (!this.#skipping) {
-      const text = decode(Buffer.concat(this.#parts)).replace(/\r$/, '')
-      if (text.trim() !== '') lines.push({ kind: 'line', text })
-    }
-    this.#parts = []
+  #finish(part: Buffer, lines: Line[]): void {
+    if (this.#held > 0) this.#hold(part)
+    const whole = this.#held > 0 ? this.#buffer.subarray(0, this.#held) : part
+    const text = decode(whole).replace(/\r$/, '')
+    if (text.trim() !== '') lines.push({ kind: 'line', text })
+  }
+
+  #clear(): void {
+    this.#buffer = NOTHING
     this.#held = 0
     this.#skipping = false
   }
@@ -70,8 +83,17 @@ function decode(bytes: Buffer): string {
   return isUtf8(bytes) ? bytes.toString('utf8') : `\ufffd not UTF-8: ${bytes.toString('latin1', 0, 40)}`
 }
 
+/** A JSON text that is too deep or too manifold to be parsed; the message is a sentence without its full stop. */
+export class JsonSizeError extends SyntaxError {
+  override readonly name = 'JsonSizeError'
+}
+
+/** Why {@link parseJsonLine} refused a line, as a sentence for whoever sent it. */
+export const whyNotParsed = (thrown: unknown): string =>
+  thrown instanceof JsonSizeError ? `The ${thrown.message}.` : 'The line is not JSON.'
+
 /**
- * Says in a `SyntaxError` why a JSON text is too deep or has too many parts to be parsed, in one scan that
+ * Throws a {@link JsonSizeError} when a JSON text is too deep or has too many parts to be parsed, in one scan that
  * ends at the first offence. A parser and a schema take longer for a thousand small values than for one
  * large one: the bytes alone bound nothing. A part is a `{`, `[` or `,` outside of strings.
  */
@@ -87,10 +109,10 @@ export function checkJsonSize(text: string, maxNodes: number = LIMITS.jsonNodes)
       nodes += 1
       depth += 1
       if (depth > LIMITS.jsonDepth)
-        throw new SyntaxError(`JSON is nested deeper than ${LIMITS.jsonDepth} levels`)
+        throw new JsonSizeError(`JSON is nested deeper than ${LIMITS.jsonDepth} levels`)
     } else if (c === 0x2c) nodes += 1
     else if (c === 0x7d || c === 0x5d) depth -= 1
-    if (nodes > maxNodes) throw new SyntaxError(`JSON has more than ${maxNodes} values`)
+    if (nodes > maxNodes) throw new JsonSizeError(`JSON has more than ${maxNodes} values`)
   }
 }
 

@@ -105,12 +105,6 @@ function run(request: ExecRequest): void {
     case 'vm-dies':
       vmState = 'stopped'
       return finish(request, '', 254, { code: 'GUEST_UNREACHABLE', message: 'The VM ended.' })
-    case 'vm-dies-later':
-      setTimeout(() => {
-        vmState = 'stopped'
-        event('vmm_state_changed', { vmm_api_state: 'stopped' })
-      }, 200)
-      return finish(request, '', 0)
     case 'console':
       for (let n = 1; n <= Number(request.params.lines); n += 1)
         event('log', { source: 'console', level: 'info', message: `console line ${n} ${'x'.repeat(1_000)}` })
@@ -227,7 +221,10 @@ function reset(request: HelperRequest): void {
     },
     failed: [],
   }
-  setTimeout(() => answer(request, { ...report, ...lie(how, old, report) }), how === 'slow' ? 1_000 : 0)
+  answer(request, { ...report, ...lie(how, old, report) })
+  if (how !== 'then-dies') return
+  vmState = 'stopped'
+  event('vmm_state_changed', { vmm_api_state: 'stopped' })
 }
 
 /** What a helper that must not be believed says. */

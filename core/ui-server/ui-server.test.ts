@@ -263,12 +263,9 @@ describe('a page that signed in', () => {
     const mine = await signedIn()
     await mine.until('snapshot')
     await ready(app)
-    await until(app, ({ helper }) => helper !== null)
-    await sleep(200)
-    const states = mine.heard.flatMap((message) =>
-      message.type === 'snapshot' ? [message.snapshot.state] : [],
-    )
-    expect(states.at(-1)).toBe('ready')
+    const last = (): string | undefined =>
+      mine.heard.findLast((message) => message.type === 'snapshot')?.snapshot.state
+    await expect.poll(last, { timeout: 15_000 }).toBe('ready')
   })
 
   it('runs a tool as the client ui, sees its output, and gets the answer with the verdict', async () => {

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { BsmError, sha256 } from '../../core/protocol/index.ts'
 import { type BootConfig, type BootOptions, checkBootConfig, type HostFacts } from './boot-config.ts'
 
-const host: HostFacts = { maxCpus: 4, availableMemoryMib: 2048 }
+const host: HostFacts = { maxCpus: 4, memoryMib: 4096, availableMemoryMib: 2048 }
 let directory = ''
 let options: BootOptions
 
@@ -161,10 +161,19 @@ describe('a boot configuration', () => {
     ['cpus', '-1', 'not a whole number'],
     ['memoryMib', '127', 'at least 128 MiB'],
     ['memoryMib', '', 'not a whole number'],
-    ['memoryMib', '2049', 'not enough memory'],
+    ['memoryMib', '4097', 'This host has 4096 MiB'],
     ['savedState', 'here', 'not an absolute path'],
     ['savedState', '/nowhere', 'no saved state'],
   ])('with %s %j says why not', (option, value, sentence) => {
     expect(refusal({ [option]: value })).toContain(sentence)
+  })
+
+  it('for which there is not enough memory just now is not called wrong: a later try may find more', () => {
+    expect(() => check({ memoryMib: '2049' })).toThrowError(
+      expect.objectContaining({
+        code: 'VM_LIFECYCLE_ERROR',
+        message: expect.stringContaining('not enough memory'),
+      }),
+    )
   })
 })

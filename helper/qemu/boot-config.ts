@@ -8,7 +8,7 @@ import {
   type Stats,
   statSync,
 } from 'node:fs'
-import { availableParallelism } from 'node:os'
+import { availableParallelism, totalmem } from 'node:os'
 import { dirname, isAbsolute, join } from 'node:path'
 import { BsmError, type ImageFile, ImageManifest, LIMITS } from '../../core/protocol/index.ts'
 import { isErrno } from './evidence/chain-file.ts'
@@ -38,7 +38,7 @@ export type BootConfig = {
 }
 
 /** Facts of the host, apart, so that tests can have another one. */
-export type HostFacts = { maxCpus: number; availableMemoryMib: number }
+export type HostFacts = { maxCpus: number; memoryMib: number; availableMemoryMib: number }
 
 const invalid = (message: string, nextStep: string, cause?: unknown): BsmError =>
   new BsmError('BOOT_CONFIG_INVALID', 'helper', message, {
@@ -61,10 +61,18 @@ export function checkBootConfig(options: BootOptions, host: HostFacts = hostFact
       `A VM needs at least ${LIMITS.minMemoryMib} MiB of memory, not ${memoryMib}.`,
       `Give --memory-mib ${LIMITS.minMemoryMib} or more.`,
     )
-  if (memoryMib > host.availableMemoryMib)
+  if (memoryMib > host.memoryMib)
     throw invalid(
+      `This host has ${host.memoryMib} MiB of memory; ${memoryMib} MiB are wanted.`,
+      'Give a smaller --memory-mib.',
+    )
+  // Of the moment, and so no fault of the configuration: a later try may find more.
+  if (memoryMib > host.availableMemoryMib)
+    throw new BsmError(
+      'VM_LIFECYCLE_ERROR',
+      'helper',
       `There is not enough memory: ${memoryMib} MiB are wanted, ${host.availableMemoryMib} MiB are available.`,
-      'Close other programs or give a smaller --memory-mib.',
+      { nextStep: 'Close other programs or give a smaller --memory-mib.' },
     )
   const kernelPath = required('kernel', options.kernel)
   const rootfsPath = required('rootfs', options.rootfs)
@@ -106,6 +114,7 @@ export function hostFacts(): HostFacts {
   return {
     // Two even on a host of one: the contract's default must boot everywhere.
     maxCpus: Math.max(2, availableParallelism()),
+    memoryMib: Math.floor(totalmem() / 2 ** 20),
     availableMemoryMib: Math.floor(Number(available?.[1] ?? 0) / 1024),
   }
 }

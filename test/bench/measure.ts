@@ -166,7 +166,7 @@ async function measureApp(machine: Machine, sizes: Sizes, say: Say) {
   const { ms: warmStart, value: app } = await timed(() => NpmStart.run(scratch, args))
   try {
     await using control = await controlOf(scratch)
-    const token = (await control.addClient('bench')) ?? ''
+    const token = await control.addClient('bench')
     const socketPath = join(scratch.stateDir, 'agent.sock')
     await using agent = await Sandbox.connect({ token, client: 'bench', socketPath })
     await standbyReady(control)

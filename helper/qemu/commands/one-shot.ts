@@ -43,8 +43,8 @@ export async function oneShotExec(flags: ExecFlags): Promise<number> {
     // A result exists unless the dispatch was never run.
     const refused =
       response.kind !== 'exec_response' || (response.evidence_hash === null && response.error !== undefined)
-    const failure = refused && 'error' in response ? response.error : undefined
-    return { response, code: failure === undefined ? EXIT.ok : exitCodeFor(failure.code) }
+    const failure = refused && 'error' in response ? response.error : wipeFailure(response)
+    return { response, code: failure === undefined ? EXIT.ok : exitCodeFor(failure.code), failure }
   })
 }
 
@@ -70,28 +70,38 @@ export async function oneShotRestoreState(flags: { from?: string; socket?: strin
   })
 }
 
-type Outcome = { response: HelperResponse; code: number }
+/** A result whose VM was not provably wiped is no success, whatever the tool said. */
+const wipeFailure = (response: HelperResponse): WireError | undefined =>
+  response.kind === 'exec_response' ? response.reset?.error : undefined
+
+type Outcome = { response: HelperResponse; code: number; failure: WireError | undefined }
 
 async function askForState(socket: string, request: HelperRequest): Promise<Outcome> {
   const response = await ask(socket, request, STATE_MS)
   const error: WireError | undefined = 'error' in response ? response.error : undefined
   const timedOut = error?.code === 'TIMEOUT' || error?.code === 'RESET_VERIFICATION_TIMEOUT'
-  return { response, code: error === undefined ? EXIT.ok : timedOut ? EXIT.timedOut : EXIT.vmLifecycle }
+  const code = error === undefined ? EXIT.ok : timedOut ? EXIT.timedOut : EXIT.vmLifecycle
+  return { response, code, failure: error }
 }
 
 /** Prints what came, or what went wrong, as one JSON line; resolves with the exit code. */
 async function printed(run: () => Promise<Outcome>): Promise<number> {
   try {
-    const { response, code } = await run()
+    const { response, code, failure } = await run()
     process.stdout.write(JSON.stringify(response) + '\n')
+    if (failure !== undefined) say(failure.message, failure.next_step)
     return code
   } catch (thrown) {
     const error = BsmError.from(thrown, 'helper')
     process.stdout.write(JSON.stringify({ ok: false, error: error.toWire() }) + '\n')
-    process.stderr.write(`${error.message} ${error.nextStep ?? ''}\n`)
+    say(error.message, error.nextStep)
     return exitCodeFor(error.code)
   }
 }
+
+/** Words for people: on stderr, never on stdout (§1). */
+const say = (message: string, nextStep: string | undefined): void =>
+  void process.stderr.write(`${message} ${nextStep ?? ''}\n`)
 
 async function ask(path: string, request: HelperRequest, ms: number): Promise<HelperResponse> {
   const distrust = distrustOfSocket(path)

@@ -12,7 +12,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type EvidenceChunk, LIMITS } from '../../../core/protocol/index.ts'
-import { ChainFile } from './chain-file.ts'
+import { ChainFile, prune } from './chain-file.ts'
 
 const COMMAND = '6f1c1f2e-7d0a-4b8f-9c3d-2a1b0c9d8e7f'
 const chunk = (seq: number): EvidenceChunk => ({
@@ -62,6 +62,19 @@ describe('a kept chain', () => {
     expect(kept.filter((name) => name.endsWith('.ndjson'))).toHaveLength(LIMITS.evidenceChains)
     expect(kept).toEqual(expect.arrayContaining([`${COMMAND}.ndjson`, 'old-6.ndjson', 'notes.txt']))
     expect(kept).not.toContain('old-5.ndjson')
+  })
+
+  it('makes the oldest go where all take too much room, and never the newest', async () => {
+    const bytes = 64 * 1024
+    for (const [age, name] of ['a', 'b', 'c'].entries()) {
+      const path = join(directory, `${name}.ndjson`)
+      writeFileSync(path, Buffer.alloc(bytes, 1))
+      utimesSync(path, 100 - age, 100 - age)
+    }
+    await prune(directory, 'c.ndjson', { chains: 200, bytes: 2 * bytes + 4096 })
+    expect(readdirSync(directory).toSorted()).toEqual(['a.ndjson', 'c.ndjson'])
+    await prune(directory, 'c.ndjson', { chains: 200, bytes: 1 })
+    expect(readdirSync(directory)).toEqual(['c.ndjson'])
   })
 
   it('that cannot be kept says so before anything runs', async () => {

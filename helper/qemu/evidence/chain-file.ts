@@ -53,16 +53,28 @@ export class ChainFile {
   }
 }
 
-/** Keeps the last 200 chains (§3): the `newest`, which was just closed, and those closed before it. */
-async function prune(directory: string, newest: string): Promise<void> {
-  const names = (await readdir(directory)).filter((name) => name.endsWith('.ndjson') && name !== newest)
-  const excess = names.length + 1 - LIMITS.evidenceChains
-  if (excess <= 0) return
-  const aged = await Promise.all(
-    names.map(async (name) => ({ name, at: (await lstat(join(directory, name))).mtimeMs })),
+/**
+ * Keeps the last 200 chains (§3), as many of them as fit into {@link LIMITS.evidenceStoreBytes}: the `newest`, which
+ * was just closed, and those closed before it.
+ */
+export async function prune(
+  directory: string,
+  newest: string,
+  { chains, bytes } = { chains: LIMITS.evidenceChains as number, bytes: LIMITS.evidenceStoreBytes as number },
+): Promise<void> {
+  const names = (await readdir(directory)).filter((name) => name.endsWith('.ndjson'))
+  const kept = await Promise.all(
+    names.map(async (name) => {
+      const { mtimeMs, blocks } = await lstat(join(directory, name))
+      return { name, at: name === newest ? Infinity : mtimeMs, bytes: blocks * 512 }
+    }),
   )
-  aged.sort((a, b) => a.at - b.at || (a.name < b.name ? -1 : 1))
-  for (const { name } of aged.slice(0, excess)) await rm(join(directory, name), { force: true })
+  kept.sort((a, b) => b.at - a.at || (a.name < b.name ? 1 : -1))
+  let total = 0
+  for (const [at, chain] of kept.entries()) {
+    total += chain.bytes
+    if (at > 0 && (at >= chains || total > bytes)) await rm(join(directory, chain.name), { force: true })
+  }
 }
 
 export const usedBefore = (commandId: string): BsmError =>

@@ -34,7 +34,7 @@ export class Golden {
     stub: Memory
     createdAt: string
     qemuVersion: string
-    /** Hashes the RAM, or takes the hash that was made on the way; called once. */
+    /** Hashes the RAM, or takes the hash that was made on the way; called again only after it failed. */
     measure: () => Promise<GoldenManifest>
     /** Made by this helper, and hashed only to be named; else its bytes come from disk. */
     isFresh: boolean
@@ -60,7 +60,9 @@ export class Golden {
         this.#known = { manifest, hash: goldenHash(manifest) }
         return manifest
       })
-      this.#manifest.catch(() => undefined)
+      this.#manifest.catch(() => {
+        this.#manifest = null
+      })
     }
     return this.#manifest
   }

@@ -117,6 +117,15 @@ describe('a channel', () => {
     expect(channel.isOpen).toBe(false)
   })
 
+  it('calls a frame that was cut off malformed', async () => {
+    await channel.open(1000)
+    bridge.end.write(encodeData(bridge.live, encodeFrame(ack).subarray(0, 6)))
+    bridge.end.write(encodeClose(bridge.live))
+    await settled()
+    expect(closed.map(({ code }) => code)).toEqual(['FRAME_MALFORMED'])
+    expect(messages).toEqual([])
+  })
+
   it.each<[string, string, Buffer]>([
     ['of an unknown type', 'FRAME_MALFORMED', encodeFrame({ type: 'Fly' })],
     ['with a field too many', 'FRAME_MALFORMED', encodeFrame({ ...ack, extra: 1 })],

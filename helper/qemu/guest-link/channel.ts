@@ -165,7 +165,7 @@ export class Channel {
         return
       case RECORD.close:
         if (this.#opening !== null && !this.isOpen) this.#opening.resolve(false)
-        else if (this.isOpen) this.#drop(this.#gone(`The guest closed port ${this.port}.`))
+        else if (this.isOpen) this.#drop(this.#closedByGuest())
         return
       case RECORD.data:
         if (this.isOpen) this.#takeData(record.data)
@@ -254,6 +254,14 @@ export class Channel {
     if (this.#state === state) return
     this.#state = state
     this.#events.changed(this.status())
+  }
+
+  /** A frame that was begun and then cut off is no ordinary end (§3). */
+  #closedByGuest(): BsmError {
+    if (this.#frames.held === 0) return this.#gone(`The guest closed port ${this.port}.`)
+    return new BsmError('FRAME_MALFORMED', 'guest', `The guest closed port ${this.port} inside a frame.`, {
+      nextStep: 'Reset to get a new VM.',
+    })
   }
 
   #gone(message: string): BsmError {

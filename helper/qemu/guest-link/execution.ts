@@ -8,8 +8,11 @@ import {
 import { deferred } from '../deadline.ts'
 import { EvidenceVerifier, type Output, type Verdict } from '../evidence/verifier.ts'
 
-/** What the guest has beyond a dispatch's own deadline, to end the tool and to send what it has. */
-const HOST_GRACE_MS = 5_000
+/**
+ * What the guest has beyond a dispatch's own deadline: 10 s to collect files, 5 s to empty the tool's cgroup
+ * (`guest/internal/dispatch`), and the way. A guest that is silent for longer is not waited for.
+ */
+const HOST_GRACE_MS = 17_000
 /** Result and evidence come over two connections: the one may arrive this much before the other. */
 const CHAIN_LAG_MS = 5_000
 

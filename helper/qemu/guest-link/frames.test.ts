@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { describe, expect, it } from 'vitest'
 import { BsmError } from '../../../core/protocol/index.ts'
 import { duplicateKey } from './duplicate-key.ts'
@@ -13,6 +15,16 @@ const codeOf = (run: () => unknown): string => {
   return 'accepted'
 }
 
+setFlagsFromString('--expose-gc')
+const collectGarbage = runInNewContext('gc') as () => void
+
+/** Bytes of JavaScript's memory in use, garbage aside. */
+function memoryHeld(): number {
+  collectGarbage()
+  const { heapUsed, arrayBuffers } = process.memoryUsage()
+  return heapUsed + arrayBuffers
+}
+
 describe('frames', () => {
   it('are read the same wherever the stream is cut', () => {
     const stream = Buffer.concat([encodeFrame({ type: 'A' }), encodeFrame({ type: 'B', text: 'ü' })])
@@ -22,6 +34,29 @@ describe('frames', () => {
       expect(bodies.map((body) => parseFrame(body))).toEqual([{ type: 'A' }, { type: 'B', text: 'ü' }])
       expect(parser.held).toBe(0)
     }
+  })
+
+  it('are not changed by what comes after them', () => {
+    const parser = new FrameParser(1024)
+    const first = encodeFrame({ type: 'A', text: 'x'.repeat(40) })
+    parser.push(first.subarray(0, 9))
+    const [body] = parser.push(Buffer.concat([first.subarray(9), Buffer.from([0, 0])]))
+    for (const byte of Buffer.concat([Buffer.from([0, 60]), Buffer.alloc(60, 0x7a)]))
+      parser.push(Buffer.from([byte]))
+    expect(parseFrame(body ?? Buffer.alloc(0))).toEqual({ type: 'A', text: 'x'.repeat(40) })
+  })
+
+  it('that come byte by byte cost their bytes, not an object each', () => {
+    const parser = new FrameParser(16 * 1024 * 1024)
+    const length = 1024 * 1024
+    const header = Buffer.alloc(4)
+    header.writeUInt32BE(length)
+    parser.push(header)
+    const before = memoryHeld()
+    for (let i = 0; i < length - 1; i += 1) parser.push(Buffer.from([0x20]))
+    expect(memoryHeld() - before).toBeLessThan(16 * length)
+    expect(parser.held).toBe(4 + length - 1)
+    expect(parser.push(Buffer.from([0x20]))).toHaveLength(1)
   })
 
   it('over the limit are refused by their length, before their bytes come', () => {

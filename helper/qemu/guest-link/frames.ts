@@ -20,7 +20,8 @@ const malformed = (message: string, cause?: unknown): BsmError =>
 /** Joins a byte stream into frames. Memory is taken for bytes that came, never for a length announced. */
 export class FrameParser {
   readonly #maxBytes: number
-  #parts: Buffer[] = []
+  /** An unfinished frame, at the start of a buffer that grows by doubling: a guest that sends single bytes costs its bytes. */
+  #buffer: Buffer = Buffer.alloc(0)
   #held = 0
 
   constructor(maxBytes: number) {
@@ -34,26 +35,34 @@ export class FrameParser {
 
   /** Frame bodies completed by `chunk`. Throws `FRAME_TOO_LARGE` or `FRAME_MALFORMED`. */
   push(chunk: Buffer): Buffer[] {
-    this.#parts.push(chunk)
-    this.#held += chunk.length
+    let rest = this.#held === 0 ? chunk : this.#appended(chunk)
     const bodies: Buffer[] = []
     for (;;) {
-      const length = this.#nextLength()
-      if (length === null || this.#held < 4 + length) return bodies
-      const all = this.#joined()
-      bodies.push(all.subarray(4, 4 + length))
-      const rest = all.subarray(4 + length)
-      this.#parts = rest.length === 0 ? [] : [rest]
-      this.#held = rest.length
+      const length = this.#nextLength(rest)
+      if (length === null || rest.length < 4 + length) break
+      bodies.push(rest.subarray(4, 4 + length))
+      rest = rest.subarray(4 + length)
     }
+    // A copy, unless it lies in our buffer and nobody has been handed bytes of that.
+    if (this.#held === 0 || bodies.length > 0) this.#buffer = Buffer.from(rest)
+    this.#held = rest.length
+    return bodies
   }
 
-  #nextLength(): number | null {
-    if (this.#held < 4) return null
-    let first = this.#parts[0]
-    if (first === undefined) return null
-    if (first.length < 4) first = this.#joined()
-    const length = first.readUInt32BE(0)
+  #appended(chunk: Buffer): Buffer {
+    const length = this.#held + chunk.length
+    if (length > this.#buffer.length) {
+      const larger = Buffer.allocUnsafe(Math.max(length, 2 * this.#buffer.length))
+      this.#buffer.copy(larger, 0, 0, this.#held)
+      this.#buffer = larger
+    }
+    chunk.copy(this.#buffer, this.#held)
+    return this.#buffer.subarray(0, length)
+  }
+
+  #nextLength(all: Buffer): number | null {
+    if (all.length < 4) return null
+    const length = all.readUInt32BE(0)
     if (length === 0) throw malformed('A frame of no bytes came from the guest.')
     if (length > this.#maxBytes)
       throw new BsmError(
@@ -65,13 +74,6 @@ export class FrameParser {
         },
       )
     return length
-  }
-
-  #joined(): Buffer {
-    const all = this.#parts.length === 1 ? this.#parts[0] : Buffer.concat(this.#parts)
-    if (all === undefined) throw new TypeError('nothing held')
-    this.#parts = [all]
-    return all
   }
 }
 

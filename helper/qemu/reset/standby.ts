@@ -22,7 +22,13 @@ type State =
 export type StandbyKeeperInput = {
   prepare: (input: Pick<PrepareInput, 'niceness' | 'waitedSince' | 'started'>) => Promise<PreparedVm>
   changed: (status: StandbyStatus) => void
+  clocks?: Clocks
 }
+
+/** Both in milliseconds; they drift apart while the host sleeps, for only the wall clock goes on. */
+export type Clocks = { wall: () => number; monotonic: () => number }
+
+const HOST_CLOCKS: Clocks = { wall: Date.now, monotonic: now }
 
 /** Keeps at most one VM prepared all the way and paused, so that a reset is a swap. */
 export class StandbyKeeper {
@@ -34,11 +40,14 @@ export class StandbyKeeper {
   #retry: NodeJS.Timeout | null = null
   #retryMs = FIRST_RETRY_MS
   #watch: NodeJS.Timeout
-  #clocks = clocks()
+  readonly #clocks: Clocks
+  #looked: { wall: number; monotonic: number }
   #closed = false
 
   constructor(input: StandbyKeeperInput) {
     this.#input = input
+    this.#clocks = input.clocks ?? HOST_CLOCKS
+    this.#looked = this.#time()
     this.#watch = setInterval(() => this.#look(), WATCH_EVERY_MS)
     this.#watch.unref()
   }
@@ -174,17 +183,25 @@ export class StandbyKeeper {
 
   /** Old age, and a host that slept: its clock and its randomness may not be trusted (§4). */
   #look(): void {
-    const before = this.#clocks
-    this.#clocks = clocks()
-    const slept = this.#clocks.wall - before.wall - (this.#clocks.monotonic - before.monotonic)
+    const before = this.#looked
+    const time = this.#time()
+    this.#looked = time
+    const slept = time.wall - before.wall - (time.monotonic - before.monotonic)
     if (this.#state.kind !== 'ready' && this.#state.kind !== 'preparing') return
     if (slept > SUSPEND_JUMP_MS) {
       this.discard('The host slept: the standby was discarded.')
       this.prepareSoon()
-    } else if (this.#state.kind === 'ready' && now() - this.#state.prepared.readyAt > LIMITS.standbyAgeMs) {
+    } else if (
+      this.#state.kind === 'ready' &&
+      time.monotonic - this.#state.prepared.readyAt > LIMITS.standbyAgeMs
+    ) {
       this.discard('The standby was older than 10 minutes.')
       this.prepareSoon()
     }
+  }
+
+  #time(): { wall: number; monotonic: number } {
+    return { wall: this.#clocks.wall(), monotonic: this.#clocks.monotonic() }
   }
 
   #become(state: State): void {
@@ -194,5 +211,3 @@ export class StandbyKeeper {
     this.#input.changed(this.status())
   }
 }
-
-const clocks = () => ({ wall: Date.now(), monotonic: now() })

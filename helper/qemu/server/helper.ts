@@ -31,7 +31,9 @@ import { type Booted, bootFirst, phaseClock } from './boot.ts'
 import type { Emit } from './events.ts'
 import { usedBefore } from '../evidence/chain-file.ts'
 import { Exec, refusedExec } from './exec.ts'
+import { ChannelTotals } from './channel-totals.ts'
 import { LiveVm } from './live-vm.ts'
+import { UsedIds } from './used-ids.ts'
 
 export type HelperInput = {
   config: BootConfig
@@ -63,10 +65,12 @@ export class Helper {
   #state: HelperState = 'booting'
   #running: Running | null = null
   #live: LiveVm | null = null
+  /** What the channels of earlier VMs carried. */
+  readonly #totals = new ChannelTotals()
   #bootingVm: GuestVm | null = null
   #exec: Exec | null = null
-  /** Of this helper's life; the chains on disk tell of those before. */
-  readonly #usedIds = new Set<string>()
+  /** The latest of this helper's life; the chains on disk tell of those before. */
+  readonly #usedIds = new UsedIds()
   #execOver: Promise<unknown> = Promise.resolve()
   /** Divergence, or silence twice: nothing runs any more in this helper's life (§4). */
   #degraded: BsmError | null = null
@@ -232,8 +236,8 @@ export class Helper {
   async handleOneShot(request: HelperRequest): Promise<HelperResponse> {
     if (request.kind !== 'exec') return await this.handle(request)
     const response = await this.#handleExec(request)
-    if (response.epoch !== undefined) await this.#replacingVm(async () => await this.#reset())
-    return response
+    if (response.epoch === undefined) return response
+    return { ...response, reset: await this.#replacingVm(async () => await this.#reset()) }
   }
 
   status(): HelperStatus {
@@ -264,7 +268,7 @@ export class Helper {
               rootfs_digest: config.image.rootfs.digest,
             },
       guest: live?.guest ?? null,
-      channels: live?.vm.channels() ?? [],
+      channels: live?.channels() ?? [],
       last_reset: this.#lastReset,
       golden:
         golden === undefined || golden.hash === null
@@ -465,6 +469,9 @@ export class Helper {
       disk: running.disk,
       fsHashBaseline: running.fsHashBaseline,
       phase: (phase) => this.#input.emit({ event: 'reset_phase', phase }),
+    }).catch(async (error: unknown) => {
+      await prepared.vm.kill().catch(() => undefined)
+      throw error
     })
     if (report.verification_passed) {
       this.#live = this.#liveFrom(prepared)
@@ -473,7 +480,12 @@ export class Helper {
       this.#live = null
       await prepared.vm.kill().catch(() => undefined)
     }
-    return { ...report, total_ms: now() - started }
+    const isMeasured = this.#input.config.image === null
+    return {
+      ...report,
+      total_ms: now() - started,
+      ...(isMeasured ? { fs_hash_measured: true as const } : {}),
+    }
   }
 
   async #endExec(): Promise<void> {
@@ -584,7 +596,7 @@ export class Helper {
   }
 
   #liveFrom(prepared: PreparedVm): LiveVm {
-    return new LiveVm(prepared, this.#input.emit, (error) => this.#fail(error))
+    return new LiveVm(prepared, this.#totals, this.#input.emit, (error) => this.#fail(error))
   }
 
   #hasStarted(vm: GuestVm): void {

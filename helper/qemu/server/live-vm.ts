@@ -1,7 +1,14 @@
-import { BsmError, type HelperStatus, LIMITS, type VmmApiState } from '../../../core/protocol/index.ts'
+import {
+  BsmError,
+  type ChannelStatus,
+  type HelperStatus,
+  LIMITS,
+  type VmmApiState,
+} from '../../../core/protocol/index.ts'
 import type { HeartbeatAck, PreparedVm } from '../reset/prepare.ts'
 import { type GuestVm, stateOf } from '../vm/guest-vm.ts'
 import { describeExit } from '../vm/qemu-process.ts'
+import type { ChannelTotals } from './channel-totals.ts'
 import type { Emit } from './events.ts'
 
 /** Of a VM that was not exercised: soon, but behind a dispatch that may already wait. */
@@ -12,6 +19,7 @@ export class LiveVm {
   readonly vm: GuestVm
   readonly epoch: number
   readonly vsockCid: number | undefined
+  readonly #totals: ChannelTotals
   readonly #emit: Emit
   readonly #lost: (error: BsmError) => void
   readonly #timer: NodeJS.Timeout
@@ -22,17 +30,19 @@ export class LiveVm {
   #missed = 0
   #retired = false
 
-  constructor(prepared: PreparedVm, emit: Emit, lost: (error: BsmError) => void) {
+  /** `totals` are those of the VMs before it; its own are added when it is retired. */
+  constructor(prepared: PreparedVm, totals: ChannelTotals, emit: Emit, lost: (error: BsmError) => void) {
     this.vm = prepared.vm
     this.epoch = prepared.key.epoch
     this.vsockCid = prepared.hello.vsock_cid
+    this.#totals = totals
     this.#emit = emit
     this.#lost = lost
     this.#state = 'running'
     this.#clockStepMs = prepared.firstAck.clock_step_ms
     this.#guest = prepared.beat === null ? null : this.#guestFacts(prepared.beat)
     this.vm.listen({
-      channel: (channel) => emit({ event: 'channel_changed', channel }),
+      channel: (channel) => emit({ event: 'channel_changed', channel: totals.with(channel) }),
       console: (message) => emit({ event: 'log', source: 'console', level: 'info', message }),
       exited: (exit) => {
         this.#become(exit.code === 0 ? 'stopped' : 'error')
@@ -69,8 +79,14 @@ export class LiveVm {
     if (this.#guest !== null) this.#guest = { ...this.#guest, clock_step_ms: stepMs }
   }
 
+  /** Its channels, with what those of the VMs before it carried. */
+  channels(): ChannelStatus[] {
+    return this.vm.channels().map((channel) => this.#totals.with(channel))
+  }
+
   /** Its end is wanted from now on: no one is told. */
   retire(): void {
+    if (!this.#retired) for (const channel of this.vm.channels()) this.#totals.add(channel)
     this.#retired = true
     clearInterval(this.#timer)
     this.#stopQmp()

@@ -74,15 +74,17 @@ describe('the NDJSON loop', () => {
   })
 
   it.each([
-    ['what is not JSON', 'garbage'],
-    ['JSON that is no object', '[1]'],
-    ['an unknown kind', '{"kind":"fly"}'],
-    ['JSON nested too deeply', '['.repeat(65) + ']'.repeat(65)],
-  ])('reports %s and goes on', async (_, line) => {
+    ['what is not JSON', 'garbage', 'The line is not JSON.'],
+    ['JSON that is no object', '[1]', 'Not a request'],
+    ['an unknown kind', '{"kind":"fly"}', 'Not a request'],
+    ['JSON nested too deeply', '['.repeat(65) + ']'.repeat(65), 'deeper than 64 levels.'],
+    ['JSON of too many values', `[${'1,'.repeat(100_001)}1]`, 'more than 100000 values.'],
+  ])('reports %s and goes on', async (_, line, words) => {
     loop.release()
     await send(line, request('status'))
     expect(events).toHaveLength(1)
     expect(events[0]).toMatch(/^protocol_error: /)
+    expect(events[0]).toContain(words)
     expect(written).toHaveLength(1)
   })
 

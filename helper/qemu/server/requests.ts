@@ -7,6 +7,7 @@ import {
   LIMITS,
   parseJsonLine,
   Uuid,
+  whyNotParsed,
 } from '../../../core/protocol/index.ts'
 
 /** What a line turned out to be. */
@@ -24,7 +25,7 @@ export function parseRequest(line: Line): Parsed {
   try {
     value = parseJsonLine(line.text)
   } catch (cause) {
-    return refused('A line is not JSON.', null, cause)
+    return refused(whyNotParsed(cause), null, cause)
   }
   const request = HelperRequest.safeParse(value)
   if (request.success) return { kind: 'request', request: request.data }

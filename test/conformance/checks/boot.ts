@@ -38,16 +38,21 @@ export const bootChecks = [
     await helper.shutdown()
     assert.ok(scratch.list().some(({ path }) => path.startsWith('state/golden/')))
   }),
-  check('no-manifest', 'an image without a manifest boots, and status says it has none', async (context) => {
-    const scratch = context.scratch()
-    const copy = copyImage(context.image, scratch.path('image'))
-    rmSync(join(copy.dir, 'manifest.json'))
-    const helper = context.boot(scratch, {}, copy)
-    await helper.ready()
-    const status = await helper.status()
-    assert.equal(status.image, null)
-    await stillServes(helper)
-  }),
+  check(
+    'no-manifest',
+    'an image without a manifest boots; status says it has none, a reset that its baseline was measured',
+    async (context) => {
+      const scratch = context.scratch()
+      const copy = copyImage(context.image, scratch.path('image'))
+      rmSync(join(copy.dir, 'manifest.json'))
+      const helper = context.boot(scratch, {}, copy)
+      await helper.ready()
+      const status = await helper.status()
+      assert.equal(status.image, null)
+      await stillServes(helper)
+      assert.equal((await helper.reset()).fs_hash_measured, true)
+    },
+  ),
   check('held', 'requests sent before boot_result are held and then answered', async (context) => {
     const helper = context.boot(await context.golden())
     const early = helper.request('status', {}, 90_000)

@@ -131,11 +131,11 @@ export const execChecks = [
     { deadlineMs: 180_000 },
   ),
   check('deadline', 'a deadline ends the tool: 137, SANDBOX_TOOL_TIMEOUT, output so far', async ({ vm }) => {
-    const response = await vm.sh('echo before; sleep 60; echo after', { deadline_ms: 1_500 })
+    const response = await vm.sh('echo before; sleep 60; echo after', { deadline_ms: 5_000 })
     assert.equal(response.exit_code, 137)
     assert.equal(response.error?.code, 'SANDBOX_TOOL_TIMEOUT')
     assert.equal(response.stdout, 'before\n')
-    assert.ok((response.duration_ms ?? 0) >= 1_000 && (response.duration_ms ?? 0) < 30_000)
+    assert.ok((response.duration_ms ?? 0) >= 4_000 && (response.duration_ms ?? 0) < 50_000)
     await stillServes(vm)
   }),
   check('deadline-tree', 'a deadline ends children, background and detached ones too', async ({ vm }) => {

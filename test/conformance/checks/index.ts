@@ -2,6 +2,7 @@ import type { Check } from '../check.ts'
 import { bootConfigChecks } from './boot-config.ts'
 import { bootChecks } from './boot.ts'
 import { commandLineChecks } from './command-line.ts'
+import { divergenceChecks } from './divergence.ts'
 import { endingChecks } from './ending.ts'
 import { evidenceChecks } from './evidence.ts'
 import { execChecks } from './exec.ts'
@@ -31,6 +32,7 @@ export const checks: Check[] = [
   ...queryChecks,
   ...verifyChecks,
   ...resetChecks,
+  ...divergenceChecks,
   ...interleavingChecks,
   ...bootChecks,
   ...saveRestoreChecks,

@@ -10,6 +10,7 @@ function passed(response: ResetResponse): ResetResponse & { wipe: NonNullable<Re
   assert.equal(response.verification_passed, true, JSON.stringify(response))
   assert.equal(response.error, undefined)
   assert.deepEqual(response.failed, [])
+  assert.equal(response.fs_hash_measured, undefined, 'the baseline is the manifest')
   const { wipe } = response
   assert.ok(wipe, 'a reset that passed shows its proof')
   return { ...response, wipe }
@@ -179,6 +180,7 @@ export const resetChecks = [
     const before = Math.floor(Date.now() / 1000)
     const guest = Number((await vm.sh('date +%s')).stdout)
     const after = Math.ceil(Date.now() / 1000)
-    assert.ok(guest >= before - 1 && guest <= after + 1, `${before} ≤ ${guest} ≤ ${after}`)
+    // The time is taken before it reaches the guest, which on a busy machine is late; unset it would be years off.
+    assert.ok(guest >= before - 10 && guest <= after + 10, `${before} ≤ ${guest} ≤ ${after}`)
   }),
 ]

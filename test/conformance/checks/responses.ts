@@ -78,7 +78,8 @@ export const responseChecks = [
     )
     for (const channel of channels) {
       hasKeys(channel, ...REQUIRED.channel)
-      assert.equal(channel.state, 'open')
+      // One late Pong on a busy machine is a stall, and shown as one.
+      assert.match(channel.state, /^(open|stalled)$/)
       assert.ok(channel.bytes_in > 0 && channel.frames_in > 0, `port ${channel.port} received nothing`)
     }
   }),

@@ -126,6 +126,22 @@ export const saveRestoreChecks = [
       await stillServes(helper)
     },
   ),
+  check(
+    'other-memory',
+    'a saved state of a VM with another memory size is SNAPSHOT_INCOMPATIBLE, and the VM serves on',
+    async (context) => {
+      // One place for both: a state signed with another's key would be refused for that.
+      const scratch = context.scratch()
+      const larger = context.boot(scratch, { memoryMib: 320 })
+      await larger.ready()
+      const from_path = await saved(larger)
+      await larger.shutdown()
+      const helper = context.boot(scratch)
+      await helper.ready()
+      refused(await helper.ask({ kind: 'restore_state', from_path }, 60_000), 'SNAPSHOT_INCOMPATIBLE')
+      await stillServes(helper)
+    },
+  ),
   check('boot-saved', 'boot --saved-state starts from a saved state', async (context) => {
     const helper = await context.own()
     const path = await saved(helper)

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { EMPTY_SHA256 } from '../../../core/protocol/index.ts'
+import { EMPTY_SHA256, type VerifyResponse } from '../../../core/protocol/index.ts'
 import type { Helper } from '../../support/helper.ts'
 import { group } from '../check.ts'
 import { errorOf } from '../../support/helper.ts'
@@ -15,6 +15,12 @@ async function baselines(vm: Helper) {
     open_fd_count_baseline: open_fd_count,
     expected_vmm_api_state: 'running' as const,
   }
+}
+
+/** A source that disagrees with the caller's baseline: the eight fields say so, and the error names it. */
+function halts(response: VerifyResponse): void {
+  assert.equal(response.divergence_action, 'halt')
+  assert.equal(response.error?.code, 'RESET_VERIFICATION_DIVERGENCE')
 }
 
 const other = `sha256:${'ab'.repeat(32)}`
@@ -43,7 +49,7 @@ export const verifyChecks = [
     const response = await vm.request('verify', { ...(await baselines(vm)), fs_hash_baseline: other })
     assert.equal(response.fs_hash_match, false)
     assert.equal(response.fs_hash, image.manifest.rootfs.digest)
-    assert.equal(response.divergence_action, 'halt')
+    halts(response)
   }),
   check('wrong-fd', 'another descriptor count halts', async ({ vm }) => {
     const given = await baselines(vm)
@@ -52,7 +58,7 @@ export const verifyChecks = [
       open_fd_count_baseline: given.open_fd_count_baseline + 1,
     })
     assert.equal(response.open_fd_count, given.open_fd_count_baseline)
-    assert.equal(response.divergence_action, 'halt')
+    halts(response)
   }),
   check('wrong-state', 'another state of the VM halts', async ({ vm }) => {
     const response = await vm.request('verify', {
@@ -60,7 +66,7 @@ export const verifyChecks = [
       expected_vmm_api_state: 'paused',
     })
     assert.equal(response.vmm_api_state, 'running')
-    assert.equal(response.divergence_action, 'halt')
+    halts(response)
   }),
   check('all-wrong', 'three wrong baselines halt, each with what was read', async ({ vm, image }) => {
     const response = await vm.request('verify', {
@@ -68,7 +74,7 @@ export const verifyChecks = [
       open_fd_count_baseline: 99999,
       expected_vmm_api_state: 'stopped',
     })
-    assert.equal(response.divergence_action, 'halt')
+    halts(response)
     assert.equal(response.fs_hash, image.manifest.rootfs.digest)
     assert.equal(response.vmm_api_state, 'running')
     assert.ok((response.open_fd_count ?? 0) > 0)
@@ -113,7 +119,7 @@ export const verifyChecks = [
     await vm.event('exec_output', { after })
     const response = await vm.request('verify', given)
     assert.ok((response.open_fd_count ?? 0) >= given.open_fd_count_baseline + 3, `${response.open_fd_count}`)
-    assert.equal(response.divergence_action, 'halt')
+    halts(response)
     await run
   }),
 ]

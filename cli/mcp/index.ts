@@ -1,0 +1,2 @@
+/** `bsm mcp`: the MCP server. */
+export { serveMcp } from './server.ts'
