@@ -6,7 +6,7 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
-          include: ['{core,client,cli,helper,renderer,build,guest}/**/*.test.{ts,tsx}'],
+          include: ['{core,client,cli,electron,helper,renderer,build,guest}/**/*.test.{ts,tsx}'],
           testTimeout: 20_000,
         },
       },

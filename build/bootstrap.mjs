@@ -18,13 +18,16 @@ const seconds = (since) => `${((performance.now() - since) / 1000).toFixed(1)} s
 
 /**
  * Runs a child to its end; an interrupt reaches it through the process group, and we wait for its clean-up.
- * @param {string} command @param {string[]} args @returns {Promise<number>} its exit code
+ * @param {string} command @param {string[]} args @param {(message: any) => void} [onMessage] hears what it tells us
+ * @returns {Promise<number>} its exit code
  */
-function run(command, args) {
+function run(command, args, onMessage) {
   return new Promise((resolve, reject) => {
     const ignore = () => undefined
     process.on('SIGINT', ignore)
-    const child = spawn(command, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] })
+    const stdio = ['ignore', 'inherit', 'inherit', ...(onMessage === undefined ? [] : ['ipc'])]
+    const child = spawn(command, args, { cwd: root, stdio: /** @type {any} */ (stdio) })
+    if (onMessage !== undefined) child.on('message', onMessage)
     const terminate = () => child.kill('SIGTERM')
     process.on('SIGTERM', terminate)
     child.on('error', reject)
@@ -80,11 +83,26 @@ if (major < 20 || (major === 20 && minor < 19)) {
 }
 
 await installPackages()
-const setup = await run(process.execPath, ['--import', 'tsx', join(root, 'build', 'main.ts'), verb, ...rest])
+/** @type {string | null} Electron's program, where the app can be opened. */
+let electron = null
+const setup = await run(
+  process.execPath,
+  ['--import', 'tsx', join(root, 'build', 'main.ts'), verb, ...rest],
+  (message) => (electron = message.electron),
+)
 if (setup !== 0 || verb !== 'start') process.exit(setup)
 
-// The app runs in this very process: one less to keep, and Ctrl-C reaches it first.
 console.error(`✓ set-up complete (${seconds(started)})`)
+if (electron !== null) {
+  console.error('Brainstorm Sandbox is in the menu bar; Ctrl-C here quits it.')
+  process.exit(await run(electron, [root]))
+}
+// The app runs in this very process: one less to keep, and Ctrl-C reaches it first.
 process.chdir(root)
-process.argv = [process.execPath, join(root, 'dist', 'bsm.mjs'), 'up', ...rest]
+process.argv = [
+  process.execPath,
+  join(root, 'dist', 'bsm.mjs'),
+  'up',
+  ...rest.filter((argument) => argument !== '--headless'),
+]
 await import(new URL('../dist/bsm.mjs', import.meta.url).href)

@@ -4,6 +4,7 @@ import { build as esbuild } from 'esbuild'
 import { ifChanged } from './if-changed.ts'
 import { root } from './root.ts'
 import { run } from './run.ts'
+import { writeTrayImages } from './tray-images.ts'
 
 /** CommonJS packages inside an ESM bundle still ask for `require`. */
 const REQUIRE =
@@ -38,6 +39,45 @@ export const buildHelper = () =>
 export const buildCli = () =>
   ifChanged('bsm', { inputs: ['cli', 'client', 'core', ...SHARED], outputs: ['dist/bsm.mjs'] }, () =>
     node('cli/main.ts', 'dist/bsm.mjs'),
+  )
+
+/** The menu-bar app: CommonJS, for a sandboxed preload script can be nothing else, and Electron's `ready` waits for it. */
+export const buildElectron = () =>
+  ifChanged(
+    'electron',
+    {
+      inputs: ['electron', 'core', ...SHARED],
+      outputs: ['dist/electron/main.cjs', 'dist/electron/preload.cjs'],
+    },
+    async () => {
+      await Promise.all(
+        ['main', 'preload'].map((name) =>
+          esbuild({
+            entryPoints: [join(root, `electron/${name}.ts`)],
+            outfile: join(root, `dist/electron/${name}.cjs`),
+            bundle: true,
+            platform: 'node',
+            format: 'cjs',
+            // Electron 45 brings a newer one; the tests run it on ours.
+            target: 'node20',
+            sourcemap: name === 'main' ? 'linked' : false,
+            logLevel: 'silent',
+            legalComments: 'none',
+            external: ['electron', 'bufferutil', 'utf-8-validate'],
+          }),
+        ),
+      )
+    },
+  )
+
+export const buildTrayImages = () =>
+  ifChanged(
+    'tray-images',
+    {
+      inputs: ['build/tray-images.ts', 'build/png.ts'],
+      outputs: ['dist/electron/tray/readyTemplate.png', 'dist/electron/tray/readyTemplate@2x.png'],
+    },
+    async () => writeTrayImages(),
   )
 
 export const buildLauncher = () =>

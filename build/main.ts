@@ -1,23 +1,34 @@
 import { join } from 'node:path'
 import { buildImage, ImageBuildError } from '../guest/image/build.ts'
-import { buildCli, buildHelper, buildLauncher, buildUi } from './bundle.ts'
+import { buildCli, buildElectron, buildHelper, buildLauncher, buildTrayImages, buildUi } from './bundle.ts'
 import { buildClient } from './client-package.ts'
+import { findDesktop } from './desktop.ts'
 import { SetupError, step } from './progress.ts'
 import { root } from './root.ts'
 import { runForCode } from './run.ts'
 import { installSystemPackages, type Purpose } from './system-packages.ts'
-import { buildVzHelper, testVzHelper } from './vz-helper.ts'
+import { buildVzHelper, buildVzHelperUnderThreadSanitizer, testVzHelper } from './vz-helper.ts'
 
 /** Everything that `npm start` and `npm test` need, built where its inputs changed. */
 async function setUp(what: Purpose): Promise<void> {
   await step('system packages', (log) => installSystemPackages(what, log))
   await step('programs', async () => {
-    await Promise.all([buildHelper(), buildCli(), buildLauncher(), buildClient()])
+    await Promise.all([
+      buildHelper(),
+      buildCli(),
+      buildElectron(),
+      buildTrayImages(),
+      buildLauncher(),
+      buildClient(),
+    ])
   })
   await step('user interface', async () => void (await buildUi()))
   await step('guest image', async (log) => {
     await buildImage({ recipe: 'base', log })
   })
+  // What `npm test` needs of Swift is built beside its first stages.
+  if (what === 'bench' || (what === 'start' && process.env['BSM_HELPER'] === 'vz'))
+    await step('vz helper', buildVzHelper)
   if (what !== 'test') return
   await step('guest images of the tests', async (log) => {
     await buildImage({ recipe: 'base', variant: 'test', log })
@@ -45,6 +56,23 @@ async function testTheVzHelper(args: string[]): Promise<number> {
   return failed === 0 && passed > 0 ? 0 : 1
 }
 
+/** 200 dispatches with resets on the helper as it is shipped, and 20 on one under the thread sanitizer. */
+async function soakTheVzHelper(): Promise<number> {
+  await setUp('start')
+  await step('vz helper', buildVzHelper)
+  const sanitized = await step('vz helper under the thread sanitizer', buildVzHelperUnderThreadSanitizer)
+  const soak = async (dispatches: number, env: Record<string, string>): Promise<number> => {
+    const { code } = await runForCode(
+      join(root, 'node_modules/.bin/vitest'),
+      ['run', '--project', 'real', 'test/vm/soak.test.ts', '-t', 'vz'],
+      { show: true, env: { BSM_SOAK: String(dispatches), ...env } },
+    )
+    return code
+  }
+  const codes = [await soak(200, {}), await soak(20, { BSM_VZ_HELPER: sanitized })]
+  return Math.max(...codes)
+}
+
 /** Runs one of the house's own TypeScript programs, in the foreground. */
 async function tsx(program: string, args: string[]): Promise<number> {
   const { code } = await runForCode(process.execPath, ['--import', 'tsx', join(root, program), ...args], {
@@ -57,15 +85,23 @@ async function tsx(program: string, args: string[]): Promise<number> {
 
 const [verb = 'start', ...args] = process.argv.slice(2)
 try {
-  if (process.platform !== 'linux' && !verb.startsWith('helper:vz'))
+  if (process.platform !== 'linux' && !/^(helper:vz|mac:)/.test(verb))
     throw new SetupError('This version runs on Linux only: the app does not use its macOS helper yet.')
   switch (verb) {
-    case 'start':
-      console.error(
-        'The menu-bar app is not part of this version: going on headless, with the page in a browser.',
-      )
+    case 'start': {
+      const desktop = await findDesktop({
+        platform: process.platform,
+        env: process.env,
+        root: process.getuid?.() === 0,
+        args,
+      })
+      if (desktop.kind === 'headless')
+        console.error(`${desktop.why}: going on headless, with the page in a browser.`)
       await setUp('start')
+      // Told to build/bootstrap.mjs, which starts either in its own process.
+      if (desktop.kind === 'app') process.send?.({ electron: desktop.program })
       break
+    }
     case 'build':
       await setUp('start')
       break
@@ -85,6 +121,9 @@ try {
     case 'helper:vz:test':
       process.exitCode = await testTheVzHelper(args)
       break
+    case 'helper:vz:soak':
+      process.exitCode = await soakTheVzHelper()
+      break
     case 'guest':
       await step('system packages', (log) => installSystemPackages('start', log))
       process.exitCode = await tsx('guest/image/build.ts', args)
@@ -95,6 +134,11 @@ try {
     case 'conformance':
       await setUp('start')
       process.exitCode = await tsx('test/conformance/main.ts', args)
+      break
+    case 'mac:acceptance':
+      if (process.platform === 'linux') await setUp('start')
+      await step('vz helper', buildVzHelper)
+      process.exitCode = await tsx('test/acceptance/main.ts', args)
       break
     case 'bench':
       await setUp('bench')

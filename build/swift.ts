@@ -87,7 +87,9 @@ async function makeRoot(log: Log): Promise<void> {
     'mount -t proc proc "$1/proc"; root="$1"; shift; chroot "$root" env DEBIAN_FRONTEND=noninteractive "$@"; chroot "$root" apt-get clean',
     'sh',
     making,
-    ...['apt-get', '-q', '-y', '--no-install-recommends', 'install', ...PACKAGES],
+    // A half-made root is made anew: no file of it needs to be on the medium before the next.
+    ...['apt-get', '-q', '-y', '--no-install-recommends', '-o', 'Dpkg::Options::=--force-unsafe-io'],
+    ...['install', ...PACKAGES],
   ])
   writeFileSync(join(making, 'bsm-made-of'), wanted)
   renameSync(making, ROOT)

@@ -1,11 +1,15 @@
 import { mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { z } from 'zod'
+import { SetupError } from './progress.ts'
 import { root } from './root.ts'
 import { runForCode } from './run.ts'
+import { buildVzHelper } from './vz-helper.ts'
 
 type Outcome = { passed: number; failed: number; skipped: number }
 type Stage = { name: string; run: () => Promise<Outcome> }
+
+const NOTHING: Outcome = { passed: 0, failed: 0, skipped: 0 }
 
 const bin = (name: string) => join(root, 'node_modules/.bin', name)
 
@@ -92,30 +96,77 @@ const vitest = (project: 'unit' | 'real', filters: string[]): Stage => ({
   },
 })
 
+const vzBuild = (): Stage => ({
+  name: 'vz helper, build',
+  run: async () => {
+    await buildVzHelper(quiet)
+    return { ...NOTHING, passed: 1 }
+  },
+})
+
+/** Another lane is talking. */
+const quiet = (): void => undefined
+
+/**
+ * Two lanes on two cores: the Swift toolchain and what it builds come while the first stages of the other lane run,
+ * each of which keeps one core busy. Real VMs wait until both helpers are there.
+ */
+function lanes(): Stage[][] {
+  const [vz, real] = [vzBuild(), vitest('real', [])]
+  let built: () => void = () => undefined
+  const helpers = new Promise<void>((resolve) => (built = resolve))
+  return [
+    [
+      whole('lint', bin('eslint'), ['.']),
+      whole('formatting', bin('prettier'), ['--check', '--log-level=warn', '.']),
+      whole('types', bin('tsc'), ['--noEmit', '-p', 'tsconfig.json']),
+      whole('types, renderer', bin('tsc'), ['--noEmit', '-p', 'renderer/tsconfig.json']),
+      whole('go vet guest', 'go', ['vet', './...'], join(root, 'guest')),
+      goTests('guest'),
+      whole('go vet launcher', 'go', ['vet', './...'], join(root, 'helper/qemu/launcher')),
+      goTests('helper/qemu/launcher'),
+      vitest('unit', []),
+      { name: 'waiting for the vz helper', run: async () => (await helpers, NOTHING) },
+      real,
+    ],
+    [{ name: vz.name, run: () => failed(vz).finally(built) }],
+  ]
+}
+
+/** The files that match. Swift is brought and built for those alone that run the vz helper, and before them. */
+async function chosen(filters: string[]): Promise<Stage[]> {
+  const list = ['list', '--filesOnly', '--json', '--project', 'real', '--passWithNoTests', ...filters]
+  const { code, output } = await runForCode(bin('vitest'), list)
+  const files = code === 0 ? VitestFiles.parse(JSON.parse(output)) : []
+  const isVz = files.some(({ file }) => /'vz'|\bHELPERS\b/.test(readFileSync(file, 'utf8')))
+  return [vitest('unit', filters), ...(isVz ? [vzBuild()] : []), vitest('real', filters)]
+}
+
+const VitestFiles = z.array(z.object({ file: z.string() }))
+
+/** A stage that could not even be run has failed. */
+async function failed(stage: Stage): Promise<Outcome> {
+  try {
+    return await stage.run()
+  } catch (error) {
+    if (!(error instanceof SetupError)) throw error
+    console.error(error.message)
+    return { passed: 0, failed: 1, skipped: 0 }
+  }
+}
+
 /** Runs every stage, also after a failed one, and ends with a table and one line of totals. */
 export async function runTests(filters: string[]): Promise<number> {
-  const stages: Stage[] =
-    filters.length > 0
-      ? [vitest('unit', filters), vitest('real', filters)]
-      : [
-          whole('lint', bin('eslint'), ['.']),
-          whole('formatting', bin('prettier'), ['--check', '--log-level=warn', '.']),
-          whole('types', bin('tsc'), ['--noEmit', '-p', 'tsconfig.json']),
-          whole('types, renderer', bin('tsc'), ['--noEmit', '-p', 'renderer/tsconfig.json']),
-          whole('go vet guest', 'go', ['vet', './...'], join(root, 'guest')),
-          goTests('guest'),
-          whole('go vet launcher', 'go', ['vet', './...'], join(root, 'helper/qemu/launcher')),
-          goTests('helper/qemu/launcher'),
-          vitest('unit', []),
-          vitest('real', []),
-        ]
   const rows: { name: string; outcome: Outcome; seconds: number }[] = []
-  for (const stage of stages) {
-    console.error(`\n▸ ${stage.name}`)
-    const since = performance.now()
-    const outcome = await stage.run()
-    rows.push({ name: stage.name, outcome, seconds: (performance.now() - since) / 1000 })
+  const runLane = async (stages: Stage[]): Promise<void> => {
+    for (const stage of stages) {
+      console.error(`\n▸ ${stage.name}`)
+      const since = performance.now()
+      const outcome = await failed(stage)
+      rows.push({ name: stage.name, outcome, seconds: (performance.now() - since) / 1000 })
+    }
   }
+  await Promise.all((filters.length > 0 ? [await chosen(filters)] : lanes()).map(runLane))
   const total = { passed: 0, failed: 0, skipped: 0 }
   console.log('\nSummary')
   for (const { name, outcome, seconds } of rows) {

@@ -35,6 +35,19 @@ export async function buildVzHelper(log: Log): Promise<void> {
   )
 }
 
+/** Objects with and without the sanitizer do not mix. */
+const THREADS = ['--sanitize=thread', '--scratch-path', '.build/threads']
+
+/** Builds the helper under the thread sanitizer; returns its path. It stays where it is built. */
+export async function buildVzHelperUnderThreadSanitizer(log: Log): Promise<string> {
+  const swift = await findSwift(log)
+  const debug = ['--product', PRODUCT, ...architecture(), ...swift.flags, ...THREADS]
+  log('swift build --sanitize=thread')
+  await swift.swift(PACKAGE, ['build', ...debug])
+  const folder = await swift.swift(PACKAGE, ['build', '--show-bin-path', ...debug])
+  return join(folder.trim().split('\n').at(-1) ?? '', PRODUCT)
+}
+
 /** The helper for Macs is for Apple silicon alone; elsewhere it is for the machine that builds it. */
 const architecture = () => (process.platform === 'darwin' ? ['--arch', 'arm64'] : [])
 
@@ -70,12 +83,7 @@ export async function testVzHelper(
 ): Promise<{ passed: number; failed: number; skipped: number }> {
   const swift = await findSwift(log)
   const { filters = [], coverage = false, threads = false } = options
-  const build = [
-    ...swift.flags,
-    ...(coverage ? ['--enable-code-coverage'] : []),
-    // Objects with and without the sanitizer do not mix.
-    ...(threads ? ['--sanitize=thread', '--scratch-path', '.build/threads'] : []),
-  ]
+  const build = [...swift.flags, ...(coverage ? ['--enable-code-coverage'] : []), ...(threads ? THREADS : [])]
   if (process.platform === 'darwin') return await testOnMac(swift, build, filters)
   log('swift build --build-tests')
   await swift.swift(PACKAGE, ['build', '--build-tests', ...build])

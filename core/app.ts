@@ -44,6 +44,7 @@ import { QueryLine } from './query-line.ts'
 import { Revival } from './revival.ts'
 import { HelperSandbox, type BootConfig, type SandboxDeadlines } from './sandbox.ts'
 import { defaultSettings, SettingsStore } from './settings.ts'
+import { Sleep, type SleepPhase } from './sleep.ts'
 import { standing, StateStore, type Activity } from './state.ts'
 
 export interface AppOptions {
@@ -94,6 +95,7 @@ export class App {
   readonly #identity: HelperIdentityFile
   readonly #output = new EventEmitter<{ output: Parameters<OutputListener> }>()
   readonly #revival: Revival
+  readonly #sleep: Sleep
   readonly #queries = new QueryLine()
   readonly #helperBudget: LogBudget
   readonly #stopped: Promise<void>
@@ -138,10 +140,22 @@ export class App {
     })
     this.#sandbox = new HelperSandbox(this.#supervisor, options.deadlines)
     this.#revival = new Revival({
-      idle: () => !this.#queue.running && this.#refusal() === null,
+      idle: () => !this.#queue.running && this.#refusal() === null && this.#sleep.phase === 'awake',
       reset: async (why) => void (await this.#live.dispatcher.reset('app', why)),
       replaceHelper: (why) => void this.#supervisor.replace(why),
       clock: this.#clock,
+    })
+    this.#sleep = new Sleep({
+      running: () =>
+        this.#supervisor.state.kind === 'ready' && this.#degraded === null && this.#ending === null,
+      probe: async () => void (await this.#sandbox.status()),
+      settled: () => this.#queue.settled,
+      renew: (why) =>
+        this.#live.dispatcher
+          .renew(why)
+          .catch((error: unknown) => this.#logger.error(BsmError.from(error, 'app').message)),
+      replaceHelper: (why) => this.#supervisor.replace(why),
+      onChange: (phase) => this.#sleepChanged(phase),
     })
     this.#stopped = new Promise((resolve) => (this.#markStopped = resolve))
   }
@@ -336,6 +350,30 @@ export class App {
     await this.#sandbox.shutdown()
   }
 
+  /** The machine is about to sleep: nothing is dispatched until it woke. What runs goes on, and is wiped as ever. */
+  machineSleeps(): void {
+    this.#sleep.begin()
+  }
+
+  /** The machine woke: the helper is probed and the VM replaced before anything is dispatched. Never rejects. */
+  machineWoke(): Promise<void> {
+    return this.#sleep.end()
+  }
+
+  #sleepChanged(phase: SleepPhase): void {
+    if (phase === 'awake') this.#openQueue()
+    else this.#queue.close()
+    if (phase === 'asleep') this.#logger.info('The machine goes to sleep.')
+    if (phase === 'probing') this.#logger.info('The machine woke up.')
+    this.#refresh()
+    if (phase === 'awake') void this.#refreshStatus()
+  }
+
+  #openQueue(): void {
+    if (this.#supervisor.state.kind !== 'ready' || this.#sleep.phase !== 'awake') return
+    if (this.#degraded === null && this.#ending === null) this.#queue.open()
+  }
+
   // -------------------------------------------------------------- dispatches
 
   /** Never rejects: an error is part of the answer (protocol §5). Output goes to `onOutput` as it comes. */
@@ -411,6 +449,11 @@ export class App {
     return this.#store.snapshot
   }
 
+  /** Hears of every change of state and does nothing for it: what the icon in the menu bar needs. */
+  subscribeQuietly(subscriber: (snapshot: AppSnapshot) => void): () => void {
+    return this.#store.subscribe(subscriber)
+  }
+
   /** Hears snapshots, at most 20 a second; while anyone does, the VM's figures are kept fresh. */
   subscribe(subscriber: (snapshot: AppSnapshot) => void): () => void {
     const unsubscribe = this.#store.subscribe(subscriber)
@@ -446,6 +489,7 @@ export class App {
       problem: this.#problem,
       rising: this.#rising !== null,
       supervisor: this.#supervisor.state,
+      sleep: this.#sleep.phase,
       activity: this.#activity,
     })
     this.#store.update({ ...next, degraded: this.#degraded })
@@ -463,7 +507,7 @@ export class App {
         this.#audit('vm_booted', { boot_path: state.boot.boot_path, helper_pid: state.pid })
         this.#logger.info({ phases: state.boot.phases }, `The VM is ready (${howBooted(state.boot)}).`)
         void this.#refreshStatus()
-        if (this.#degraded === null && this.#ending === null) this.#queue.open()
+        this.#openQueue()
         break
       case 'restarting':
         this.#queue.close()

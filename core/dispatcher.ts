@@ -199,6 +199,12 @@ export class Dispatcher {
     })
   }
 
+  /** Resets at once, for whoever keeps the queue closed and has waited until nothing runs. */
+  async renew(why: string): Promise<void> {
+    const state = await this.#wipe(why).finally(() => this.#parts.onActivity({ kind: 'idle' }))
+    this.#parts.audit.append('reset', { client: 'app', ...resetFacts(state) })
+  }
+
   /** Queues a look at the three sources; a contradiction degrades. */
   verify(client: string, signal?: AbortSignal): Promise<VerifyAnswer> {
     return this.#inTurn(client, signal, async () => {

@@ -3,12 +3,12 @@ import { App, type AppOptions } from './app.ts'
 
 export { App, type AppOptions } from './app.ts'
 export { EvidenceStore } from './evidence/index.ts'
-export { askPreflight, helperEnvironment } from './helper/index.ts'
+export { askPreflight, helperEnvironment, RestartBudget, type RestartLimits } from './helper/index.ts'
 export { buildCommand, loadImage } from './image.ts'
-export { pathsIn, resolvePaths, type Paths } from './paths.ts'
+export { ensurePaths, pathsIn, resolvePaths, type Paths } from './paths.ts'
 export * from './sandbox.ts'
 export { readToken, removeToken, saveToken } from './tokens.ts'
 export { PageSession, type PageTransport } from './ui/index.ts'
-export { serveUi } from './ui-server/index.ts'
+export { readStatic, securityHeaders, serveUi } from './ui-server/index.ts'
 
 export const createApp = (options: AppOptions): App => new App(options)

@@ -10,6 +10,7 @@ const CALM: Circumstances = {
   problem: null,
   rising: false,
   supervisor: { kind: 'stopped' },
+  sleep: 'awake',
   activity: { kind: 'idle' },
 }
 const BOOT = {
@@ -43,6 +44,19 @@ describe('the one state', () => {
       'Running sh for me.',
     ],
     [{ supervisor: READY, activity: { kind: 'resetting', why: 'Wiping.' } }, 'resetting', 'Wiping.'],
+    [
+      { supervisor: READY, sleep: 'asleep', activity: { kind: 'dispatching', tool: 'sh', client: 'me' } },
+      'resetting',
+      'The machine goes to sleep; the VM is replaced when it wakes.',
+    ],
+    [{ supervisor: READY, sleep: 'probing' }, 'resetting', 'The machine woke up: checking the VM.'],
+    [{ supervisor: READY, sleep: 'renewing' }, 'resetting', 'The machine woke up: replacing the VM.'],
+    [
+      { supervisor: READY, sleep: 'renewing', activity: { kind: 'dispatching', tool: 'sh', client: 'me' } },
+      'dispatching',
+      'Running sh for me.',
+    ],
+    [{ supervisor: { kind: 'starting' }, sleep: 'asleep' }, 'starting', 'Starting the VM.'],
     [{ supervisor: READY, degraded: DEGRADED }, 'degraded', 'Dispatches are refused: A source disagreed.'],
     [
       { supervisor: { kind: 'failed', error: ERROR }, degraded: DEGRADED },

@@ -1,5 +1,6 @@
 import type { Clock } from './clock.ts'
 import type { SupervisorState } from './helper/index.ts'
+import type { SleepPhase } from './sleep.ts'
 import type {
   AppSnapshot,
   BsmError,
@@ -29,6 +30,7 @@ export interface Circumstances {
   /** A VM is wanted. */
   readonly rising: boolean
   readonly supervisor: SupervisorState
+  readonly sleep: SleepPhase
   readonly activity: Activity
 }
 
@@ -45,6 +47,7 @@ export function standing({
   problem,
   rising,
   supervisor,
+  sleep,
   activity,
 }: Circumstances): Standing {
   const is = (state: AppState, message: string, error: WireError | null = null): Standing => ({
@@ -68,7 +71,25 @@ export function standing({
     case 'failed':
       return is('failed', supervisor.error.message, supervisor.error.toWire())
     case 'ready':
-      return working(activity, is)
+      return sleeping(sleep, activity, is) ?? working(activity, is)
+  }
+}
+
+/** A VM that slept with its machine is not ready before it was replaced; what runs meanwhile is shown as it is. */
+function sleeping(
+  sleep: SleepPhase,
+  activity: Activity,
+  is: (state: AppState, message: string) => Standing,
+): Standing | null {
+  switch (sleep) {
+    case 'awake':
+      return null
+    case 'asleep':
+      return is('resetting', 'The machine goes to sleep; the VM is replaced when it wakes.')
+    case 'probing':
+      return is('resetting', 'The machine woke up: checking the VM.')
+    case 'renewing':
+      return activity.kind === 'idle' ? is('resetting', 'The machine woke up: replacing the VM.') : null
   }
 }
 

@@ -17,7 +17,7 @@ export function thisMachine(env: NodeJS.ProcessEnv): Machine {
     nodeVersion: process.versions.node,
     run: (program, args) => run(program, args, env),
     preflight: async () => {
-      const helper = locateHelper(undefined, projectRoot)
+      const helper = locateHelper(undefined, projectRoot, { platform: process.platform, env })
       return askPreflight(helper, helperEnvironment(env, {}))
     },
     app: () => (app ??= snapshot(env)),

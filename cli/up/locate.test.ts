@@ -11,30 +11,44 @@ beforeEach(async () => {
 })
 afterEach(() => rm(root, { recursive: true }))
 
+const on = (platform: NodeJS.Platform, env: NodeJS.ProcessEnv = {}) => ({ platform, env })
+
 describe('the helper', () => {
   it('is the built QEMU helper on Linux, under our own Node', async () => {
     const path = join(root, 'dist/bsm-qemu-helper.mjs')
-    expect(() => locateHelper(undefined, root, 'linux')).toThrow(
+    expect(() => locateHelper(undefined, root, on('linux'))).toThrow(
       expect.objectContaining({ code: 'VM_LIFECYCLE_ERROR', nextStep: 'run `npm run build`' }),
     )
     await writeFile(path, '')
-    expect(locateHelper(undefined, root, 'linux')).toEqual({ command: process.execPath, args: [path] })
+    expect(locateHelper(undefined, root, on('linux'))).toEqual({ command: process.execPath, args: [path] })
   })
 
   it('is the Virtualization.framework helper on a Mac', async () => {
     const path = join(root, 'dist/bsm-vz-helper')
-    expect(() => locateHelper(undefined, root, 'darwin')).toThrow('not built')
+    expect(() => locateHelper(undefined, root, on('darwin'))).toThrow('not built')
     await writeFile(path, '', { mode: 0o755 })
-    expect(locateHelper(undefined, root, 'darwin')).toEqual({ command: path, args: [] })
+    expect(locateHelper(undefined, root, on('darwin'))).toEqual({ command: path, args: [] })
+  })
+
+  it('is the one that BSM_HELPER names, unless the command line names another', async () => {
+    const path = join(root, 'dist/bsm-vz-helper')
+    const vz = on('linux', { BSM_HELPER: 'vz' })
+    expect(() => locateHelper(undefined, root, vz)).toThrow(
+      expect.objectContaining({ nextStep: 'run `npm run helper:vz`, or use --helper qemu' }),
+    )
+    await writeFile(path, '', { mode: 0o755 })
+    expect(locateHelper(undefined, root, vz)).toEqual({ command: path, args: [] })
+    expect(() => locateHelper('qemu', root, vz)).toThrow('QEMU')
+    expect(() => locateHelper(undefined, root, on('linux', { BSM_HELPER: '' }))).toThrow('QEMU')
   })
 
   it('may be any executable, but must be one', async () => {
     const path = join(root, 'mine')
     await writeFile(path, '', { mode: 0o644 })
-    expect(() => locateHelper(path, root)).toThrow('no helper that can be run')
+    expect(() => locateHelper(path, root, on('linux'))).toThrow('no helper that can be run')
     await rm(path)
     await writeFile(path, '', { mode: 0o755 })
-    expect(locateHelper(path, root)).toEqual({ command: path, args: [] })
+    expect(locateHelper(path, root, on('linux'))).toEqual({ command: path, args: [] })
   })
 })
 

@@ -7,17 +7,22 @@ import { UsageError } from '../usage-error.ts'
 type Program = { command: string; args: string[] }
 
 /**
- * The helper to run: `qemu`, `vz`, a path, or by default the one of the platform. Throws VM_LIFECYCLE_ERROR when
+ * The helper to run: `qemu`, `vz`, a path, or without one that of `BSM_HELPER`, or the platform's own. Throws VM_LIFECYCLE_ERROR when
  * ours is not built, and a usage error when there is nothing at a path.
  */
-export function locateHelper(choice: string | undefined, root: string, platform = process.platform): Program {
-  switch (choice ?? (platform === 'darwin' ? 'vz' : 'qemu')) {
+export function locateHelper(
+  choice: string | undefined,
+  root: string,
+  { platform, env }: { platform: NodeJS.Platform; env: NodeJS.ProcessEnv },
+): Program {
+  const named = choice ?? (env['BSM_HELPER'] || (platform === 'darwin' ? 'vz' : 'qemu'))
+  switch (named) {
     case 'qemu':
       return qemuHelper(root)
     case 'vz':
       return vzHelper(root)
     default:
-      return fromPath(resolve(choice ?? ''))
+      return fromPath(resolve(named))
   }
 }
 
@@ -30,7 +35,7 @@ function qemuHelper(root: string): Program {
 function vzHelper(root: string): Program {
   const path = join(root, 'dist', 'bsm-vz-helper')
   if (isExecutable(path)) return { command: path, args: [] }
-  throw notBuilt('Virtualization.framework', 'build it on a Mac, or use --helper qemu')
+  throw notBuilt('Virtualization.framework', 'run `npm run helper:vz`, or use --helper qemu')
 }
 
 const notBuilt = (name: string, nextStep: string): BsmError =>

@@ -1,12 +1,15 @@
-/** Headers of every answer (protocol §5): the page may load itself, talk to its own app, and nothing else. */
-export const securityHeaders = (port: number): Record<string, string> => ({
+/**
+ * Headers of every answer (protocol §5): the page may load itself, talk to its own app, and nothing else. `talksTo` is
+ * where its app listens beside its own origin; nowhere in the app's own windows, whose way is IPC.
+ */
+export const securityHeaders = (talksTo?: `ws://127.0.0.1:${number}`): Record<string, string> => ({
   'Content-Security-Policy': [
     "default-src 'none'",
     "script-src 'self'",
     "style-src 'self'",
     "img-src 'self' data:",
     "font-src 'self'",
-    `connect-src 'self' ws://127.0.0.1:${port}`,
+    `connect-src 'self'${talksTo === undefined ? '' : ` ${talksTo}`}`,
     "base-uri 'none'",
     "form-action 'none'",
     "frame-ancestors 'none'",

@@ -125,7 +125,8 @@ class Server implements UiServer {
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    for (const [name, value] of Object.entries(securityHeaders(this.#port))) response.setHeader(name, value)
+    for (const [name, value] of Object.entries(securityHeaders(`ws://${HOST}:${this.#port}`)))
+      response.setHeader(name, value)
     const refuse = (status: number, sentence: string): void => {
       response.statusCode = status
       response.setHeader('Content-Type', 'text/plain; charset=utf-8')

@@ -18,18 +18,41 @@ export type Sizes = {
   resets: number
   backToBack: number
   execs: number
+  /** Of each helper, turn by turn. */
+  helperResets: number
   roundTrips: number
   loadvms: number
   idleSeconds: number
 }
 export const FULL: Sizes = {
-  ...{ coldBoots: 5, resets: 100, backToBack: 25, execs: 30, roundTrips: 200, loadvms: 20, idleSeconds: 30 },
+  ...{
+    coldBoots: 5,
+    resets: 100,
+    backToBack: 25,
+    execs: 30,
+    helperResets: 30,
+    roundTrips: 200,
+    loadvms: 20,
+    idleSeconds: 30,
+  },
 }
 export const QUICK: Sizes = {
-  ...{ coldBoots: 1, resets: 10, backToBack: 5, execs: 5, roundTrips: 30, loadvms: 3, idleSeconds: 10 },
+  ...{
+    coldBoots: 1,
+    resets: 10,
+    backToBack: 5,
+    execs: 5,
+    helperResets: 5,
+    roundTrips: 30,
+    loadvms: 3,
+    idleSeconds: 10,
+  },
 }
 
 type Say = (line: string) => void
+
+/** What a helper takes for a VM from its snapshot (loaded and dialled), for the proof at the swap, for a tool. */
+export type HelperPhases = { restore: number; verify: number; exec: number }
 
 /** Medians unless the name says otherwise; every key carries its unit. */
 export type Figures = {
@@ -49,6 +72,9 @@ export type Figures = {
   exec_echo_ms: number
   exec_sh_ms: number
   first_exec_ms: number
+  qemu_helper_ms: HelperPhases
+  /** The Swift helper, on the stand-in of Virtualization.framework. */
+  vz_helper_ms: HelperPhases
   warm_start_ms: number
   idle_cpu_percent: number
   rss_mib: number
@@ -72,6 +98,7 @@ export async function measure(
   const cold = await measureColdBoots(image, machine, sizes, say)
   const raw = await measureRaw(image, machine, sizes, say)
   const live = await measureLiveVm(image, machine, sizes, say)
+  const helpers = await measureHelpers(image, machine, sizes, say)
   const app = await measureApp(machine, sizes, say)
   return {
     figures: {
@@ -81,6 +108,7 @@ export async function measure(
       loadvm_ms: median(raw.loadvm),
       raw_rtt_ms: median(raw.roundTrips),
       ...live,
+      ...helpers,
     },
     samples: { ...app.samples, loadvm_ms: raw.loadvm, cold_boot_ms: cold.ours },
   }
@@ -153,6 +181,41 @@ async function measureLiveVm(image: GuestImage, machine: Machine, { execs }: Siz
     return { first_exec_ms: median(first), exec_echo_ms: median(echo), exec_sh_ms: median(sh) }
   } finally {
     await end(helper)
+  }
+}
+
+/** Both helpers in turn, reset by reset, so that both meet the same machine. */
+async function measureHelpers(image: GuestImage, machine: Machine, { helperResets }: Sizes, say: Say) {
+  say(`resets and execs of the QEMU helper and the Swift helper in turn (${helperResets} each)`)
+  const places = { qemu: new Scratch('bench'), vz: new Scratch('bench') }
+  const start = async (which: 'qemu' | 'vz') => {
+    const helper = await startHelper(image, machine, places[which], which)
+    await helper.standbyReady()
+    return { helper, restore: [] as number[], verify: [] as number[], exec: [] as number[] }
+  }
+  const sides = [await start('qemu'), await start('vz')] as const
+  try {
+    for (let i = 0; i < helperResets; i += 1)
+      for (const side of sides) {
+        // Neither prepares anything while the other is measured.
+        for (const { helper } of sides) await helper.standbyReady()
+        const { phases, error } = await side.helper.reset()
+        if (error) throw new Error(`a reset was not verified: ${JSON.stringify(error)}`)
+        const of = (...names: string[]) =>
+          phases.filter(({ name }) => names.includes(name)).reduce((sum, { ms }) => sum + ms, 0)
+        side.restore.push(of('load', 'reconnect'))
+        side.verify.push(phases.find(({ name, ahead }) => name === 'verify' && !ahead)?.ms ?? Number.NaN)
+        await side.helper.standbyReady()
+        side.exec.push((await timed(() => side.helper.exec('echo', ECHO))).ms)
+      }
+    const [qemu, vz] = sides.map(({ restore, verify, exec }) => ({
+      restore: median(restore),
+      verify: median(verify),
+      exec: median(exec),
+    })) as [HelperPhases, HelperPhases]
+    return { qemu_helper_ms: qemu, vz_helper_ms: vz }
+  } finally {
+    for (const { helper } of sides) await end(helper)
   }
 }
 
@@ -240,8 +303,13 @@ function phaseMedians(resets: readonly ResetReport[]): Record<string, number> {
   return Object.fromEntries([...byName].map(([name, sample]) => [name, median(sample)]))
 }
 
-async function startHelper(image: GuestImage, machine: Machine, scratch: Scratch): Promise<Helper> {
-  const helper = new Helper(await helperBinary('qemu'), scratch, [
+async function startHelper(
+  image: GuestImage,
+  machine: Machine,
+  scratch: Scratch,
+  which: 'qemu' | 'vz' = 'qemu',
+): Promise<Helper> {
+  const helper = new Helper(await helperBinary(which), scratch, [
     ...['boot', '--kernel', image.kernel, '--rootfs', image.rootfs, '--initrd', image.initrd],
     ...['--cmdline', image.manifest.cmdline],
     ...['--cpus', String(machine.cpus), '--memory-mib', String(machine.memoryMib)],

@@ -51,6 +51,12 @@ export const TARGETS: readonly Target[] = [
     bound: 5,
     wants: 'at most',
   },
+  ...(['restore', 'verify', 'exec'] as const).map((phase): Target => ({
+    what: `${phase} of the Swift helper against the QEMU helper's`,
+    ratio: (f) => f.vz_helper_ms[phase] / f.qemu_helper_ms[phase],
+    bound: 1.5,
+    wants: 'at most',
+  })),
   { what: 'idle, % of a core', ratio: (f) => f.idle_cpu_percent, bound: 1, wants: 'at most' },
 ]
 

@@ -1,27 +1,3 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { helperBinary } from '../support/helper-binary.ts'
-import { freshImage } from '../support/image.ts'
-import { DEFAULT_DEADLINE_MS } from './check.ts'
-import { checks } from './checks/index.ts'
-import { Bench } from './context.ts'
+import { describeConformance } from './conformance.ts'
 
-describe('conformance of the qemu helper', () => {
-  let bench: Bench
-  beforeAll(async () => {
-    bench = new Bench(await helperBinary('qemu'), await freshImage())
-  })
-  afterAll(() => bench.close())
-
-  it('has no two checks of one id', () => {
-    const ids = checks.map((check) => check.id)
-    expect(ids.filter((id, at) => ids.indexOf(id) !== at)).toEqual([])
-  })
-
-  for (const check of checks)
-    if (check.backend !== 'vz')
-      it(
-        `${check.section} ${check.id}: ${check.title}`,
-        () => bench.run(check),
-        (check.deadlineMs ?? DEFAULT_DEADLINE_MS) + 120_000,
-      )
-})
+describeConformance('qemu')

@@ -1,14 +1,16 @@
 import { existsSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { buildHelper, buildLauncher } from '../../build/bundle.ts'
+import { buildVzHelper } from '../../build/vz-helper.ts'
 import { repository } from './image.ts'
 
 /** A helper under test: how it is started, and which of our two it is, if one. */
 export type HelperBinary = { name: string; command: string; args: string[] }
 
 /**
- * `qemu` and `vz` are ours; anything else is a path to a program. Ours for Linux is bundled anew
- * when its sources changed, so that a stale bundle cannot hide a fix or a bug.
+ * `qemu` and `vz` are ours; anything else is a path to a program. Ours are built anew when their
+ * sources changed, so that a stale one cannot hide a fix or a bug. `BSM_VZ_HELPER` names another build
+ * of the vz helper, one under a sanitizer.
  */
 export async function helperBinary(which: string): Promise<HelperBinary> {
   if (which === 'qemu') {
@@ -17,16 +19,11 @@ export async function helperBinary(which: string): Promise<HelperBinary> {
     return { name: 'qemu', command: process.execPath, args: [join(repository, 'dist/bsm-qemu-helper.mjs')] }
   }
   if (which === 'vz') {
-    const candidates = [
-      process.env['BSM_VZ_HELPER'],
-      join(repository, 'dist/bsm-vz-helper'),
-      join(repository, 'helper/vz/.build/release/bsm-vz-helper'),
-      join(repository, 'helper/vz/.build/debug/bsm-vz-helper'),
-    ]
-    const found = candidates.find((path) => path !== undefined && existsSync(path))
-    if (found === undefined)
-      throw new Error('The vz helper was not built: run "swift build -c release" in helper/vz.')
-    return { name: 'vz', command: found, args: [] }
+    const other = process.env['BSM_VZ_HELPER']
+    if (other !== undefined) return { name: 'vz', command: resolve(other), args: [] }
+    if (process.platform === 'linux') await buildLauncher()
+    await buildVzHelper(() => undefined)
+    return { name: 'vz', command: join(repository, 'dist/bsm-vz-helper'), args: [] }
   }
   const path = resolve(which)
   if (!existsSync(path)) throw new Error(`There is no helper at ${path}.`)

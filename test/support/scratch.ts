@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { lstatSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { lstatSync, mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { randomUUID } from 'node:crypto'
 
@@ -13,7 +13,8 @@ export class Scratch {
   readonly marker = `BSM_TEST_MARKER=${randomUUID()}`
 
   constructor(name = 's') {
-    this.root = mkdtempSync(join(process.env['BSM_TEST_TMP'] ?? '/tmp', `bsm-${name}-`), 'utf8')
+    // Links resolved, so that what processes say of their files begins with it: /tmp is a link on macOS.
+    this.root = realpathSync(mkdtempSync(join(process.env['BSM_TEST_TMP'] ?? '/tmp', `bsm-${name}-`), 'utf8'))
     for (const dir of [this.stateDir, this.configDir, this.tempDir, this.runtimeDir, this.home])
       mkdirSync(dir, { mode: 0o700 })
   }

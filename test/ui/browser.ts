@@ -6,17 +6,21 @@ import { z } from 'zod'
 
 const CHROMIUM = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome']
 
-/** Debian's Chromium, without anything that asks the network. */
+export function chromiumPath(): string {
+  const path = CHROMIUM.find((candidate) => existsSync(candidate))
+  if (path === undefined) throw new Error('Chromium is missing: apt-get install -y chromium')
+  return path
+}
+
+/** Without anything that asks the network. */
+export const CHROMIUM_ARGS = [
+  ...['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run'],
+  ...['--disable-background-networking', '--disable-component-update', '--disable-sync'],
+]
+
+/** Debian's Chromium. */
 export async function launchBrowser(): Promise<Browser> {
-  const executablePath = CHROMIUM.find((path) => existsSync(path))
-  if (executablePath === undefined) throw new Error('Chromium is missing: apt-get install -y chromium')
-  return chromium.launch({
-    executablePath,
-    args: [
-      ...['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run'],
-      ...['--disable-background-networking', '--disable-component-update', '--disable-sync'],
-    ],
-  })
+  return chromium.launch({ executablePath: chromiumPath(), args: CHROMIUM_ARGS })
 }
 
 /** What went wrong in a page without anybody asking: exceptions, console errors, refusals by the CSP. */

@@ -7,15 +7,19 @@ import { freshImage } from '../support/image.ts'
 /** Longest that one test with VMs may take. */
 export const VM_TEST_MS = 170_000
 
+/** Helpers that the tests of dispatch and reset run against. */
+export const HELPERS = ['qemu', 'vz'] as const
+export type Which = (typeof HELPERS)[number]
+
 /**
- * The QEMU helper and an image for the tests of one file. `own` runs a test with VMs of its own,
+ * A helper and an image for the tests of one file. `own` runs a test with VMs of its own,
  * `shared` one on a VM that the file's tests share; both look for remains afterwards, as the
  * conformance kit does.
  */
-export function useBench(variant: 'product' | 'test' = 'product') {
+export function useBench(variant: 'product' | 'test' = 'product', which: Which = 'qemu') {
   let bench: Bench | undefined
   beforeAll(async () => {
-    bench = new Bench(await helperBinary('qemu'), await freshImage('base', variant))
+    bench = new Bench(await helperBinary(which), await freshImage('base', variant))
   })
   afterAll(() => bench?.close())
   const run =

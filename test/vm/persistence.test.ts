@@ -1,13 +1,13 @@
 import { describe, expect, it } from 'vitest'
 import type { Helper } from '../support/helper.ts'
-import { VM_TEST_MS, useBench } from './bench.ts'
+import { HELPERS, VM_TEST_MS, useBench } from './bench.ts'
 
 /** Seconds of a busy machine are between the host's clock and the guest's answer; unset it would be years off. */
 const isNow = (seconds: number) => expect(Math.abs(seconds - Date.now() / 1000)).toBeLessThan(10)
 
 /** What one dispatch leaves is gone in the next, also what only root could leave (test image). */
-describe('nothing persists over a reset', () => {
-  const bench = useBench('test')
+describe.each(HELPERS)('nothing persists over a reset of the %s helper', (which) => {
+  const bench = useBench('test', which)
 
   const root = async (vm: Helper, command: string): Promise<string> => {
     const { stdout, error, exit_code, stderr } = await vm.exec('root.sh', { command })

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import { ExecResponse } from '../../../core/protocol/index.ts'
 import { corruptByte } from '../../support/corrupt.ts'
+import { diskOf } from '../../support/disk.ts'
 import { errorOf, type Helper } from '../../support/helper.ts'
 import { copyImage, type GuestImage } from '../../support/image.ts'
 import { group } from '../check.ts'
@@ -20,17 +21,17 @@ async function onACopy(context: Context, socket?: string): Promise<{ helper: Hel
   return { helper, image }
 }
 
-/** One byte, size and times as before: only reading it tells. */
-const spoil = ({ rootfs, manifest }: GuestImage) =>
-  corruptByte(rootfs, Math.floor(manifest.rootfs.size * 0.75))
+/** One byte of the disk that the VM has, size and times as before: only reading it tells. */
+const spoil = (helper: Helper, image: GuestImage) =>
+  corruptByte(diskOf(helper, image), Math.floor(image.manifest.rootfs.size * 0.75))
 
 export const divergenceChecks = [
   check(
     'halts',
-    'a rootfs changed under the VM: the reset diverges and names the source',
+    'a root disk changed under the VM: the reset diverges and names the source',
     async (context) => {
       const { helper, image } = await onACopy(context)
-      spoil(image)
+      spoil(helper, image)
       const reset = await helper.reset()
       assert.equal(reset.error?.code, 'RESET_VERIFICATION_DIVERGENCE')
       sentence(reset.error?.message ?? '')
@@ -46,7 +47,7 @@ export const divergenceChecks = [
     'after a divergence everything that needs a VM is DEGRADED, the rest is answered',
     async (context) => {
       const { helper, image } = await onACopy(context)
-      spoil(image)
+      spoil(helper, image)
       await helper.reset()
       assert.equal((await helper.exec('echo', { text: 'x' })).error?.code, 'DEGRADED')
       assert.equal(errorOf(await helper.ask({ kind: 'reset' }))?.code, 'DEGRADED')
@@ -57,14 +58,14 @@ export const divergenceChecks = [
   ),
   check('no-way-back', 'a divergence is not undone by putting the byte back', async (context) => {
     const { helper, image } = await onACopy(context)
-    spoil(image)
+    spoil(helper, image)
     await helper.reset()
-    spoil(image)
+    spoil(helper, image)
     assert.equal(errorOf(await helper.ask({ kind: 'reset' }))?.code, 'DEGRADED')
   }),
   check('exit', 'a helper that diverged ends with 68', async (context) => {
     const { helper, image } = await onACopy(context)
-    spoil(image)
+    spoil(helper, image)
     await helper.reset()
     helper.closeStdin()
     assert.equal((await helper.waitForExit()).code, 68)
@@ -79,7 +80,7 @@ export const divergenceChecks = [
     const honest = await context.command(command(), helper.scratch)
     assert.equal(honest.code, 0, honest.stderr)
     assert.equal(ExecResponse.parse(JSON.parse(honest.stdout)).reset?.verification_passed, true)
-    spoil(image)
+    spoil(helper, image)
     const diverged = await context.command(command(), helper.scratch)
     const response = ExecResponse.parse(JSON.parse(diverged.stdout))
     assert.equal(response.stdout, 'hi\n')

@@ -59,7 +59,7 @@ extension PlatformFacts {
                 system: .other(osRelease()), architecture: machineName(), isTranslated: false, isAppleSilicon: false,
                 hasHypervisor: true, isInsideVM: false, hasEntitlement: true, frameworkSupported: frameworkSupported,
                 isConsoleLocked: standInSwitch("console-locked") != nil, osBuild: kernelRelease(), hostId: machineId(),
-                frameworkVersion: standInSwitch("macos").flatMap { Int($0) } ?? 14)
+                frameworkVersion: actedVersion(14))
         #else
             let version = ProcessInfo.processInfo.operatingSystemVersion
             return PlatformFacts(
@@ -69,9 +69,15 @@ extension PlatformFacts {
                 isInsideVM: sysctlInt("kern.hv_vmm_present") == 1, hasEntitlement: hasVirtualizationEntitlement(),
                 frameworkSupported: frameworkSupported, isConsoleLocked: consoleLocked(),
                 osBuild: sysctlString("kern.osversion") ?? "unknown", hostId: platformUUID() ?? "unknown",
-                frameworkVersion: version.majorVersion)
+                frameworkVersion: actedVersion(version.majorVersion))
         #endif
     }
+}
+
+/// `BSM_VZ_AS_MACOS=13` lowers the framework to that macOS, so that the ways of older systems can be gone on a newer one.
+private func actedVersion(_ real: Int) -> Int {
+    let lowered = ProcessInfo.processInfo.environment["BSM_VZ_AS_MACOS"].flatMap { Int($0) }
+    return min(real, lowered ?? real)
 }
 
 /// As `uname` has it, in Node's words.
@@ -87,7 +93,7 @@ private func machineName() -> String {
 }
 
 #if os(Linux)
-    /// What the stand-in's switches say of the platform: `console-locked`, and `macos:12` for an older framework.
+    /// What the stand-in's switches say of the platform: `console-locked`, `host-sleep`, `patience:MS`.
     private func standInSwitch(_ name: String) -> String? {
         let switches = (ProcessInfo.processInfo.environment["BSM_STAND_IN_FAULTS"] ?? "").split(separator: ",")
         let parts = switches.lazy.map { $0.split(separator: ":", maxSplits: 1) }.first { $0.first.map(String.init) == name }
@@ -148,6 +154,16 @@ private func machineName() -> String {
         return value?.takeRetainedValue() as? String
     }
 #endif
+
+/// Milliseconds that a completion of the framework may take. The stand-in's switch `patience:MS` shortens it, so that a
+/// test of a completion that never comes need not sit through it.
+func patience(_ ms: Double) -> Double {
+    #if os(Linux)
+        return min(ms, standInSwitch("patience").flatMap { Double($0) } ?? ms)
+    #else
+        return ms
+    #endif
+}
 
 // MARK: - Host resources
 
@@ -326,12 +342,15 @@ func forbidCoreDumps() {
 
 // MARK: - Sleep
 
-/// Tells of the host's sleep and wake; nothing on systems that do not say.
+/// Tells of the host's sleep and wake. Off macOS nobody says so: with the stand-in's switch `host-sleep`, SIGUSR1 and
+/// SIGUSR2 do.
 final class HostSleep {
     private let willSleep: () -> Void
     private let didWake: () -> Void
-    #if !os(Linux)
-        private let queue = DispatchQueue(label: "bsm.sleep")
+    private let queue = DispatchQueue(label: "bsm.sleep")
+    #if os(Linux)
+        private var sources: [DispatchSourceSignal] = []
+    #else
         private var port: IONotificationPortRef?
         private var notifier: io_object_t = 0
         private var root: io_connect_t = 0
@@ -340,7 +359,16 @@ final class HostSleep {
     init(willSleep: @escaping () -> Void, didWake: @escaping () -> Void) {
         self.willSleep = willSleep
         self.didWake = didWake
-        #if !os(Linux)
+        #if os(Linux)
+            guard standInSwitch("host-sleep") != nil else { return }
+            for (number, said) in [(SIGUSR1, willSleep), (SIGUSR2, didWake)] {
+                signal(number, SIG_IGN)
+                let source = DispatchSource.makeSignalSource(signal: number, queue: queue)
+                source.setEventHandler(handler: said)
+                source.resume()
+                sources.append(source)
+            }
+        #else
             let context = Unmanaged.passUnretained(self).toOpaque()
             root = IORegisterForSystemPower(
                 context, &port,

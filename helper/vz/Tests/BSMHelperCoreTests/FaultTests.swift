@@ -13,12 +13,13 @@ final class HelperProgram {
     private var held: [JSON] = []
 
     /// `scratch` of an earlier one boots in its state directory.
-    init(_ arguments: [String]? = nil, faults: String = "", in scratch: Scratch? = nil) throws {
+    init(_ arguments: [String]? = nil, faults: String = "", asMacOS: Int? = nil, in scratch: Scratch? = nil) throws {
         self.scratch = try scratch ?? Scratch()
         process.executableURL = URL(fileURLWithPath: try HelperProgram.path())
         process.arguments = try arguments ?? HelperProgram.bootArguments(self.scratch)
         var environment = ProcessInfo.processInfo.environment
         environment["BSM_STAND_IN_FAULTS"] = faults
+        environment["BSM_VZ_AS_MACOS"] = asMacOS.map(String.init)
         environment["BSM_CONFIG_DIR"] = self.scratch.path("config")
         if environment["BSM_LAUNCHER"] == nil { environment["BSM_LAUNCHER"] = Files.join(repository, "dist/bsm-launcher") }
         process.environment = environment
@@ -66,6 +67,8 @@ final class HelperProgram {
         }
     }
 
+    func signal(_ number: Int32) { kill(process.processIdentifier, number) }
+
     func bootResult() throws -> JSON { try message { $0["kind"]?.text == "boot_result" } }
 
     func request(_ kind: String, _ more: JSON = .object([])) throws -> JSON {
@@ -110,17 +113,22 @@ final class FaultTests: XCTestCase {
         XCTAssertEqual(reset["reset_path"]?.text, path.rawValue, file: file, line: line)
     }
 
-    /// A boot that falls back to cold, says why, and whose resets are cold boots that pass.
-    private func cold(_ faults: String, _ words: String, file: StaticString = #filePath, line: UInt = #line) throws {
-        let helper = try HelperProgram(faults: faults)
+    /// A boot that falls back to cold, says why, and serves; with `resets`, its resets are cold boots that pass.
+    private func cold(
+        _ faults: String, _ words: String, asMacOS: Int? = nil, resets: Bool = false, file: StaticString = #filePath,
+        line: UInt = #line
+    ) throws {
+        let helper = try HelperProgram(faults: faults, asMacOS: asMacOS)
         let result = try helper.bootResult()
         XCTAssertEqual(result["ok"]?.bytes, JSON(true).bytes, String(decoding: result.bytes, as: UTF8.self), file: file, line: line)
         XCTAssertEqual(result["boot_path"]?.text, "cold_boot", file: file, line: line)
         let reason = result["cold_boot_reason"]?.text ?? ""
         XCTAssertTrue(reason.contains(words), reason, file: file, line: line)
         XCTAssertEqual(try helper.echo("hé")["stdout"]?.text, "hé\n", file: file, line: line)
-        passes(try helper.request("reset"), .coldBoot, file: file, line: line)
-        XCTAssertEqual(try helper.echo("again")["stdout"]?.text, "again\n", file: file, line: line)
+        if resets {
+            passes(try helper.request("reset"), .coldBoot, file: file, line: line)
+            XCTAssertEqual(try helper.echo("again")["stdout"]?.text, "again\n", file: file, line: line)
+        }
         XCTAssertEqual(try helper.exitCode(), 0, file: file, line: line)
     }
 
@@ -148,12 +156,12 @@ final class FaultTests: XCTestCase {
         XCTAssertEqual(try preflight.exitCode(), 0)
     }
 
-    func testWhereNothingCanBeSavedEveryResetIsAColdBoot() throws { try cold("save-unsupported", "cannot save and restore") }
+    func testWhereNothingCanBeSavedEveryResetIsAColdBoot() throws { try cold("save-unsupported", "cannot save and restore", resets: true) }
     func testASaveThatIsDeniedFallsBackWithItsReason() throws { try cold("save-denied", "permission denied") }
     func testADiskThatIsFullAtTheSaveFallsBackWithItsReason() throws { try cold("save-no-space", "full") }
-    func testARestoreThatIsRefusedFallsBackWithItsReason() throws { try cold("restore-invalid-argument", "invalid argument") }
-    func testMacOS12BootsFromCold() throws { try cold("macos:12", "macOS 14") }
-    func testMacOS11EndsItsVMsByTheirPowerButton() throws { try cold("macos:11", "macOS 14") }
+    func testARestoreThatIsRefusedFallsBackWithItsReason() throws { try cold("restore-invalid-argument", "invalid argument", resets: true) }
+    func testMacOS12BootsFromCold() throws { try cold("", "macOS 14", asMacOS: 12, resets: true) }
+    func testMacOS11EndsItsVMsByTheirPowerButton() throws { try cold("", "macOS 14", asMacOS: 11, resets: true) }
 
     func testAServiceThatFailsOnceAtARestoreIsTriedAgain() throws {
         let first = try HelperProgram()
@@ -188,6 +196,53 @@ final class FaultTests: XCTestCase {
         let status = try helper.request("status")
         XCTAssertEqual(status["standby"]?["state"]?.text, "none")
         XCTAssertEqual(try helper.echo("again")["stdout"]?.text, "again\n")
+        XCTAssertEqual(try helper.exitCode(), 0)
+    }
+
+    func testARestoreThatIsDeniedOnAnUnlockedMacFallsBackToo() throws { try cold("restore-permission-denied", "permission denied") }
+    func testAServiceThatFailsAtEveryRestoreFallsBack() throws { try cold("restore-fails", "service failed to restore") }
+    func testAPowerButtonThatNobodyReadsIsNotTheOnlyWay() throws { try cold("request-stop-ignored", "macOS 14", asMacOS: 11) }
+
+    /// Side by side: each sits through a completion that never comes.
+    func testASaveARestoreOrAResumeThatNeverEndsIsGivenUp() throws {
+        let switches = ["save", "restore", "resume"].map { "\($0)-silent,patience:10000" }
+        let (saving, restoring, resuming) = (
+            try HelperProgram(faults: switches[0]), try HelperProgram(faults: switches[1]), try HelperProgram(faults: switches[2])
+        )
+        let stuck = try resuming.bootResult()
+        XCTAssertEqual(stuck["error"]?["message"]?.text, "The framework did not resume the VM within 10 s.")
+        XCTAssertEqual(try resuming.exitCode(), Exit.vmLifecycle)
+        for (helper, step) in [(saving, "save"), (restoring, "restore")] {
+            let result = try helper.bootResult()
+            XCTAssertEqual(result["ok"]?.bytes, JSON(true).bytes, String(decoding: result.bytes, as: UTF8.self))
+            XCTAssertEqual(result["boot_path"]?.text, "cold_boot")
+            let reason = result["cold_boot_reason"]?.text ?? ""
+            XCTAssertTrue(reason.contains("did not \(step) the VM within 10 s"), reason)
+            XCTAssertEqual(try helper.echo("x")["stdout"]?.text, "x\n")
+            XCTAssertEqual(try helper.exitCode(), 0)
+        }
+    }
+
+    func testAHostThatSleepsTakesItsGuestAlong() throws {
+        let helper = try HelperProgram(faults: "host-sleep")
+        _ = try helper.bootResult()
+        _ = try helper.message { $0["event"]?.text == "standby_changed" && $0["standby"]?["state"]?.text == "ready" }
+        helper.signal(SIGUSR1)
+        let discarded = try helper.message { $0["event"]?.text == "standby_changed" }
+        XCTAssertEqual(discarded["standby"]?["message"]?.text, "The host slept: the standby was discarded.")
+        let asleep = try helper.message { $0["event"]?.text == "vmm_state_changed" }
+        XCTAssertEqual(asleep["vmm_api_state"]?.text, "paused")
+        sleep(ms: 1_500)
+        helper.signal(SIGUSR2)
+        let awake = try helper.message { $0["event"]?.text == "vmm_state_changed" }
+        XCTAssertEqual(awake["vmm_api_state"]?.text, "running")
+        _ = try helper.message { $0["event"]?.text == "standby_changed" && $0["standby"]?["state"]?.text == "ready" }
+        // The guest lost those seconds, and has them again.
+        let step = try helper.request("status")["guest"]?["clock_step_ms"]
+        guard case .number(let ms)? = step else { return XCTFail("no clock step") }
+        XCTAssertGreaterThan(ms, 1_000)
+        XCTAssertEqual(try helper.echo("awake")["stdout"]?.text, "awake\n")
+        passes(try helper.request("reset"), .fastSnapshot)
         XCTAssertEqual(try helper.exitCode(), 0)
     }
 

@@ -152,29 +152,94 @@ final class GoldenTests: XCTestCase {
 }
 
 final class EpochTests: XCTestCase {
+    private let key = Authenticator(key: [7])
+
+    private func open(_ scratch: Scratch, _ key: Authenticator? = nil) throws -> Epochs {
+        try Epochs(stateDirectory: scratch.path("state"), floors: scratch.path("floors"), authenticator: key ?? self.key)
+    }
+
+    private func mode(_ path: String) -> mode_t? { Files.status(at: path).map { $0.st_mode & 0o777 } }
+
     func testEpochsOnlyRiseAlsoOverARestart() throws {
         let scratch = try Scratch()
-        let epochs = try Epochs(stateDirectory: scratch.path)
+        let epochs = try open(scratch)
         let (first, second) = (try epochs.next(), try epochs.next())
         XCTAssertEqual([first.epoch, second.epoch], [1, 2])
         XCTAssertNotEqual(first.token, second.token)
         XCTAssertEqual(first.token.count, 64)
-        XCTAssertEqual(try Epochs(stateDirectory: scratch.path).next().epoch, 3)
+        XCTAssertEqual(try open(scratch).next().epoch, 3)
+        XCTAssertEqual(mode(scratch.path("state/epoch")), 0o600)
+        XCTAssertEqual(mode(scratch.path("state")), 0o700)
     }
 
-    func testADamagedFileIsForAPerson() throws {
+    func testAFileThatIsGoneOrPutBackOrDamagedLetsNoEpochRepeat() throws {
         let scratch = try Scratch()
-        _ = try scratch.file("epoch", Array("x\n".utf8))
-        refused(.vmLifecycleError) { _ = try Epochs(stateDirectory: scratch.path) }
+        let file = scratch.path("state/epoch")
+        _ = try open(scratch).next()
+        let old = try Files.read(file, limit: 4096)
+        _ = try open(scratch).next()
+        try Files.replace(file, old)
+        XCTAssertEqual(try open(scratch).next().epoch, 3)
+        unlink(file)
+        XCTAssertEqual(try open(scratch).next().epoch, 4)
+        try Files.replace(file, Array("x".utf8))
+        XCTAssertEqual(try open(scratch).next().epoch, 5)
+        try Files.replace(file, key.sign(.record(["schema": JSON("bsm-epoch/1"), "epoch": JSON(900)])))
+        XCTAssertEqual(try open(scratch).next().epoch, 901, "a higher one of our own key counts")
+    }
+
+    func testWhereNothingIsKnownAnyMoreEpochsGoOnBeyondAnyCounter() throws {
+        for text in ["", "x", "7", "{\"value\":1,\"hmac\":\"\"}"] {
+            let scratch = try Scratch()
+            try Files.makeDirectory(scratch.path("state"))
+            _ = try scratch.file("state/epoch", Array(text.utf8))
+            let before = Int(Date().timeIntervalSince1970)
+            XCTAssertGreaterThan(try open(scratch).next().epoch, before, text)
+        }
+        let scratch = try Scratch()
+        _ = try open(scratch).next()
+        XCTAssertGreaterThan(try open(scratch, Authenticator(key: [8])).next().epoch, 1_700_000_000, "another key")
+    }
+
+    func testFilesAndDirectoriesThatAreNotOursAloneAreRefused() throws {
+        let scratch = try Scratch()
+        _ = try open(scratch).next()
+        let file = scratch.path("state/epoch")
+        chmod(file, 0o644)
+        refused(.vmLifecycleError) { _ = try open(scratch) }
+        unlink(file)
+        symlink(try scratch.file("elsewhere"), file)
+        refused(.vmLifecycleError) { _ = try open(scratch) }
+        unlink(file)
+        mkdir(file, 0o700)
+        refused(.vmLifecycleError) { _ = try open(scratch) }
+        try Files.makeDirectory(scratch.path("real"))
+        symlink(scratch.path("real"), scratch.path("link"))
+        refused(.bootConfigInvalid) {
+            _ = try Epochs(stateDirectory: scratch.path("link"), floors: scratch.path("floors"), authenticator: key)
+        }
     }
 
     func testAnEpochThatCannotBeWrittenIsNotUsed() throws {
         let scratch = try Scratch()
-        let epochs = try Epochs(stateDirectory: scratch.path)
-        try Files.makeDirectory(scratch.path("epoch"))
+        let epochs = try open(scratch)
+        try Files.makeDirectory(scratch.path("state/epoch"))
         refused(.vmLifecycleError) { _ = try epochs.next() }
-        rmdir(scratch.path("epoch"))
+        rmdir(scratch.path("state/epoch"))
         XCTAssertEqual(try epochs.next().epoch, 1)
+    }
+
+    func testASocketIsTrustedOnlyInADirectoryOfOursAlone() throws {
+        let scratch = try Scratch()
+        try Files.makeDirectory(scratch.path("run"))
+        let path = scratch.path("run/helper.sock")
+        XCTAssertNil(PrivateFiles.distrustOfSocket(path))
+        chmod(scratch.path("run"), 0o755)
+        XCTAssertEqual(PrivateFiles.distrustOfSocket(path), "\(scratch.path("run")) is open to others.")
+        refused(.bootConfigInvalid) { _ = try OneShotSocket(path) { .answer(.error($0.id, noVM)) } }
+        chmod(scratch.path("run"), 0o700)
+        _ = try scratch.file("run/helper.sock")
+        XCTAssertEqual(PrivateFiles.distrustOfSocket(path), "\(path) exists and is no socket.")
     }
 
     func testOneHelperAStateDirectory() throws {

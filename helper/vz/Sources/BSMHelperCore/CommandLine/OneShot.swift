@@ -21,7 +21,11 @@ enum OneShot {
             let code = errorCode(response)
             // A result exists unless the dispatch was never run.
             let isRefused = code != nil && response["evidence_hash"]?.text == nil
-            return (response, isRefused ? code.map(Exit.code) ?? Exit.internalBug : Exit.ok)
+            // And a result whose VM was not provably wiped is no success.
+            let failure = isRefused ? response["error"] : response["reset"]?["error"]
+            guard let failure = failure, failure["code"] != nil else { return (response, Exit.ok) }
+            sayFailure(failure)
+            return (response, (failure["code"]?.text.flatMap(ErrorCode.init)).map(Exit.code) ?? Exit.internalBug)
         }
     }
 
@@ -38,6 +42,7 @@ enum OneShot {
             let request = JSON.record(["kind": JSON(kind), "request_id": JSON(newUUID()), field: JSON(try path())])
             let response = try ask(socket, request, ms: stateMs)
             guard let code = errorCode(response) else { return (response, Exit.ok) }
+            if let failure = response["error"] { sayFailure(failure) }
             return (response, code == .timeout || code == .resetVerificationTimeout ? Exit.timedOut : Exit.vmLifecycle)
         }
     }
@@ -59,6 +64,7 @@ enum OneShot {
     private static func ask(_ path: String, _ request: JSON, ms: Double) throws -> JSON {
         // Checked here too: what is wrong with a request is said before there need be a helper.
         do { _ = try HelperRequest(request) } catch { throw badUsage("\(error)", "See --help.") }
+        if let reason = PrivateFiles.distrustOfSocket(path) { throw noHelper(path, reason) }
         let fd: Int32
         do { fd = try connectUnix(path, ms: connectMs) } catch { throw noHelper(path, String(describing: error)) }
         defer { close(fd) }
@@ -73,6 +79,10 @@ enum OneShot {
             throw BsmError(.internalBug, .helper, "The helper answered with something else than a response.", next: "Report this.")
         }
         return response
+    }
+
+    private static func sayFailure(_ error: JSON) {
+        say("\(error["message"]?.text ?? "It failed.") \(error["next_step"]?.text ?? "")")
     }
 
     private static func errorCode(_ response: JSON) -> ErrorCode? {

@@ -21,6 +21,7 @@ struct Paths {
     }
 
     var manifestKey: String { Files.join(configDirectory, "manifest.key") }
+    var epochFloors: String { Files.join(configDirectory, "epoch-floors") }
 
     /// `${XDG_RUNTIME_DIR:-${TMPDIR:-/tmp}/bsm-UID}/bsm-vz-helper.sock` (§1).
     var socket: String {

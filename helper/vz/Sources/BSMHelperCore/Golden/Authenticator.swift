@@ -11,15 +11,18 @@ struct Authenticator {
 
     init(keyPath: String) throws {
         do {
-            try Files.makeDirectory((keyPath as NSString).deletingLastPathComponent)
+            try PrivateFiles.requireDirectory((keyPath as NSString).deletingLastPathComponent)
             try Files.create(keyPath, Array((toHex(randomBytes(Authenticator.keyBytes)) + "\n").utf8))
         } catch let error as SystemError where error.code == EEXIST {
             // Made by an earlier helper, or by another just now.
+        } catch let error as BsmError {
+            throw error
         } catch {
             throw BsmError(.vmLifecycleError, .helper, "The key \(keyPath) cannot be made.",
                 next: "Look at the configuration directory and its permissions.", details: String(describing: error))
         }
-        let text = String(decoding: try Files.read(keyPath, limit: Authenticator.maxKeyFileBytes), as: UTF8.self)
+        let bytes = try PrivateFiles.read(keyPath, limit: Authenticator.maxKeyFileBytes) ?? []
+        let text = String(decoding: bytes, as: UTF8.self)
         guard let key = fromHex(text.trimmingCharacters(in: .whitespacesAndNewlines)), key.count == Authenticator.keyBytes else {
             throw BsmError(.vmLifecycleError, .helper, "The key \(keyPath) is damaged.",
                 next: "Move it away: a new one is made, and golden snapshots are made again.")
@@ -41,6 +44,9 @@ struct Authenticator {
         guard isEqualInConstantTime(said, code(value)) else { throw FormError(description: "its authentication code does not match") }
         return value
     }
+
+    /// A file name for `text` that only the holder of the key can tell.
+    func name(of text: String) -> String { String(toHex(code(.record(["name": JSON(text)]))).prefix(32)) }
 
     private func code(_ value: JSON) -> [UInt8] { hmacSHA256(key: key, value.canonicalBytes) }
 }

@@ -8,8 +8,10 @@ final class RunDirectory {
     private let counter = Protected(0)
 
     init(stateDirectory: String) throws {
-        path = Files.join(stateDirectory, "\(RunDirectory.prefix)\(getpid())-\(toHex(randomBytes(4)))")
-        try Files.makeDirectory(path)
+        let named = Files.join(stateDirectory, "\(RunDirectory.prefix)\(getpid())-\(toHex(randomBytes(4)))")
+        try Files.makeDirectory(named)
+        // The framework's service denies saved states under a path with links (/tmp and /var are some on macOS).
+        path = try Files.resolved(named)
     }
 
     /// Only for whoever owns the state directory.

@@ -8,7 +8,7 @@ final class StateDirectoryOwner {
 
     /// Throws `VM_LIFECYCLE_ERROR` while another helper lives there.
     init(_ stateDirectory: String) throws {
-        try Files.makeDirectory(stateDirectory)
+        try PrivateFiles.requireDirectory(stateDirectory)
         path = Files.join(stateDirectory, "helper.json")
         let own = JSON.record(["pid": JSON(Int(getpid())), "start_time": JSON(startOfProcess(getpid()) ?? "0")]).bytes + [UInt8(ascii: "\n")]
         do {

@@ -22,7 +22,7 @@ struct PlatformFacts {
     let osBuild: String
     /// `IOPlatformUUID`: saved states are bound to their host.
     let hostId: String
-    /// The macOS whose framework this is. Off macOS the stand-in's, which a test may lower.
+    /// The macOS whose framework this is, off macOS the stand-in's; `BSM_VZ_AS_MACOS` may lower it.
     let frameworkVersion: Int
 
     var isMac: Bool {

@@ -27,6 +27,8 @@ struct ResetReport {
     let wipe: WipeProof?
     let failed: [Source]
     let error: BsmError?
+    /// The image has no manifest: the disk's baseline was measured before its first boot (§4).
+    var isBaselineMeasured = false
 
     var isPassed: Bool { error == nil }
 
@@ -36,6 +38,7 @@ struct ResetReport {
                 "reset_at": JSON(at), "golden_hash": JSON(orNull: goldenHash), "verification_passed": JSON(isPassed),
                 "reset_path": JSON(path.rawValue), "phases": .array(phases.map(\.json)), "total_ms": JSON(totalMs),
                 "wipe": wipe?.json ?? .null, "failed": JSON(failed.map(\.rawValue)), "error": error?.wire,
+                "fs_hash_measured": isBaselineMeasured ? JSON(true) : nil,
             ]))
     }
 }

@@ -15,8 +15,8 @@ final class Surroundings {
     let isConsoleLocked: () -> Bool
 
     init(
-        config: BootConfig, facts: PlatformFacts, stateDirectory: String, authenticator: Authenticator, emit: @escaping Emit,
-        isConsoleLocked: @escaping () -> Bool
+        config: BootConfig, facts: PlatformFacts, stateDirectory: String, epochFloors: String, authenticator: Authenticator,
+        emit: @escaping Emit, isConsoleLocked: @escaping () -> Bool
     ) throws {
         self.config = config
         self.facts = facts
@@ -27,7 +27,7 @@ final class Surroundings {
         for leftover in try store.sweep() + RunDirectory.sweep(stateDirectory: stateDirectory) {
             emit(.log(source: "helper", level: "warn", "Removed \(leftover), which a helper that died left behind."))
         }
-        epochs = try Epochs(stateDirectory: stateDirectory)
+        epochs = try Epochs(stateDirectory: stateDirectory, floors: epochFloors, authenticator: authenticator)
         probe = StandbyProbe(stateDirectory: stateDirectory, authenticator: authenticator, facts: facts)
         run = try RunDirectory(stateDirectory: stateDirectory)
     }

@@ -104,7 +104,7 @@ final class BootSession {
         }
         return Helper(
             try Surroundings(
-                config: config, facts: currentFacts(), stateDirectory: command.stateDirectory,
+                config: config, facts: currentFacts(), stateDirectory: command.stateDirectory, epochFloors: paths.epochFloors,
                 authenticator: try Authenticator(keyPath: paths.manifestKey), emit: emit,
                 isConsoleLocked: { currentFacts().isConsoleLocked }))
     }

@@ -207,8 +207,8 @@ final class Helper {
             return .work {
                 let outcome = self.run(exec)
                 // One-shot: a dispatch is not answered before its VM is gone (§1).
-                if resetAfter && outcome.hasRun { _ = self.exclusively(self.reset) }
-                return HelperResponse("exec_response", id, outcome.json)
+                let report = resetAfter && outcome.hasRun ? self.exclusively(self.reset) : nil
+                return HelperResponse("exec_response", id, outcome.json.joined(.record(["reset": report?.json])))
             }
         }
     }

@@ -131,6 +131,7 @@ extension Helper {
             phase: { [emit = surroundings.emit] in emit(.resetPhase($0)) }).run()
         if let phase = discardPhase { report.phases = [phase] + report.phases.filter { $0.name != .discard } }
         report.totalMs = now() - started
+        report.isBaselineMeasured = running.image.manifest == nil
         if report.isPassed {
             let live = liveFrom(prepared, clockStepMs: ack?.clockStepMs ?? prepared.firstAck.clockStepMs)
             state.with { $0.live = live }

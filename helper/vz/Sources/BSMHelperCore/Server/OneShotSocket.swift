@@ -24,6 +24,10 @@ final class OneShotSocket {
         self.take = take
         try checkSocketPath(path)
         try Files.makeDirectory((path as NSString).deletingLastPathComponent)
+        if let reason = PrivateFiles.distrustOfSocket(path) {
+            throw BsmError(.bootConfigInvalid, .helper, reason,
+                next: "Give another --socket, in a directory of your own that is closed to others, or --socket none.")
+        }
         try removeStale(path)
     }
 
@@ -93,11 +97,7 @@ final class OneShotSocket {
     }
 
     private func removeStale(_ path: String) throws {
-        guard let facts = Files.status(at: path) else { return }
-        guard facts.st_mode & S_IFMT == S_IFSOCK else {
-            throw BsmError(.bootConfigInvalid, .helper, "\(path) exists and is no socket.",
-                next: "Move it away, or give another --socket.")
-        }
+        guard Files.status(at: path) != nil else { return }
         guard !isLive(path) else {
             throw BsmError(.bootConfigInvalid, .helper, "Another helper listens on \(path).",
                 next: "Stop it, or give another --socket.")

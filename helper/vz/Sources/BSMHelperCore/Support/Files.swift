@@ -55,6 +55,11 @@ enum Files {
     static func read(_ path: String, limit: Int) throws -> [UInt8] {
         let fd = try open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
         defer { close(fd) }
+        return try read(fd, path, limit: limit)
+    }
+
+    /// The same of an open one, read from where it stands.
+    static func read(_ fd: Int32, _ path: String, limit: Int) throws -> [UInt8] {
         let facts = try status(fd)
         guard isRegular(facts) else { throw SystemError("\(path) is not a regular file", code: EINVAL) }
         guard facts.st_size <= limit else { throw SystemError("\(path) is too long", code: EFBIG) }
@@ -102,8 +107,21 @@ enum Files {
     static func replace(_ path: String, _ bytes: [UInt8]) throws {
         let temporary = "\(path).new"
         unlink(temporary)
-        try create(temporary, bytes)
-        try move(temporary, to: path)
+        do {
+            try create(temporary, bytes)
+            try move(temporary, to: path)
+        } catch {
+            unlink(temporary)
+            throw error
+        }
+        try sync((path as NSString).deletingLastPathComponent)
+    }
+
+    /// A name is on the medium with its directory.
+    private static func sync(_ directory: String) throws {
+        let fd = try open(directory, O_RDONLY | O_DIRECTORY)
+        defer { close(fd) }
+        guard fsync(fd) == 0 else { throw SystemError("fsync \(directory)") }
     }
 
     static func move(_ from: String, to path: String) throws {
@@ -121,6 +139,13 @@ enum Files {
 
     static func names(in directory: String) throws -> [String] {
         try FileManager.default.contentsOfDirectory(atPath: directory)
+    }
+
+    /// The path with every link on it followed.
+    static func resolved(_ path: String) throws -> String {
+        guard let real = realpath(path, nil) else { throw SystemError("realpath \(path)") }
+        defer { free(real) }
+        return String(cString: real)
     }
 
     static func join(_ directory: String, _ name: String) -> String { (directory as NSString).appendingPathComponent(name) }

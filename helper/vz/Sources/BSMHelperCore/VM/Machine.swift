@@ -13,12 +13,12 @@ struct MachineEnd {
 /// Everything that touches the machine runs on that one serial queue; nobody waits on it. Each completion has a
 /// watchdog: one that never comes is an error, not a helper that hangs.
 final class Machine: NSObject, VZVirtualMachineDelegate {
-    private static let startMs = 30_000.0
-    private static let pauseMs = 10_000.0
-    private static let saveMs = 60_000.0
-    private static let restoreMs = 60_000.0
-    private static let stopMs = 10_000.0
-    private static let connectMs = 8_000.0
+    private static let startMs = patience(30_000.0)
+    private static let pauseMs = patience(10_000.0)
+    private static let saveMs = patience(60_000.0)
+    private static let restoreMs = patience(60_000.0)
+    private static let stopMs = patience(10_000.0)
+    private static let connectMs = patience(8_000.0)
     private static let counter = Protected(0)
 
     /// Identity of this machine on this host.

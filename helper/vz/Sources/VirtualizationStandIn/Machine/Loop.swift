@@ -80,8 +80,8 @@ final class Loop: @unchecked Sendable {
     guard poll(&polled, nfds_t(polled.count), timeout) > 0 else { return }
     if polled[waiting.count].revents != 0 { drainWake() }
     for (stream, state) in zip(waiting, polled) where state.revents != 0 {
-      // One stream's bytes may have removed another.
-      if streams[ObjectIdentifier(stream)] != nil { stream.ready(state.revents) }
+      // One stream's bytes may have removed another, or ended it all: owners are gone then, and streams outlive them.
+      if !isEnding, streams[ObjectIdentifier(stream)] != nil { stream.ready(state.revents) }
     }
   }
 

@@ -77,6 +77,11 @@ final class Machine: @unchecked Sendable {
       if let consolePair { console = Console(consolePair.0, spec.serial, on: loop) }
       // The closure keeps the machine alive until QEMU is gone.
       launcher.exited = { [self] exit in
+        // Descriptors of one machine end at about the same time, often in one round of the loop, in any order: whatever
+        // still stands in that round must find nobody who is gone.
+        for port in ports.values { port.close() }
+        console?.close()
+        qmp.close()
         ended(self, reason(exit))
         loop.end()
         ports = [:]

@@ -12,6 +12,8 @@ final class Port {
   private var parser = BridgeRecordParser()
   private var lastId: UInt32
   private var state = State.idle
+  /// Links whose guest's end is gone, and whose readers have not taken everything yet.
+  private var lingering: [ObjectIdentifier: Stream] = [:]
 
   private enum State {
     case idle
@@ -139,6 +141,7 @@ final class Port {
     link.flush()
     guard link.pending > 0 else { return drop(link) }
     link.isReading = false
+    lingering[ObjectIdentifier(link)] = link
     link.progressed = { [unowned self, unowned link] in if link.pending == 0 { drop(link) } }
     link.ended = { [unowned self, unowned link] in drop(link) }
     stream.isReading = true
@@ -146,12 +149,22 @@ final class Port {
 
   private func drop(_ link: Stream) {
     stream.isReading = true
+    lingering[ObjectIdentifier(link)] = nil
     link.received = { _ in }
     link.ended = {}
     link.progressed = {}
     // Others may hold a duplicate of neither end; this is what the reader sees as the end.
     shutdown(link.descriptor.number, Int32(SHUT_RDWR))
     loop.remove(link)
+  }
+
+  /// The machine is gone: whoever dials is told, and nothing calls back into this port any more.
+  func close() {
+    breakDown()
+    for link in lingering.values { drop(link) }
+    stream.received = { _ in }
+    stream.ended = {}
+    stream.progressed = {}
   }
 
   private func breakDown() {

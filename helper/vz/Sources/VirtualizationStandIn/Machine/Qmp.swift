@@ -92,9 +92,11 @@ final class Qmp: @unchecked Sendable {
     }
   }
 
-  private func close() {
+  /// QEMU is gone: whoever waits is told. On the loop's thread.
+  func close() {
     isClosed = true
     loop.remove(stream)
+    whenGreeted = []
     let left = waiting.values
     waiting = [:]
     for then in left { then(.failure(Qmp.ended)) }

@@ -1,0 +1,102 @@
+import { describe, expect, it } from 'vitest'
+import { AppState, type AppSnapshot } from '../core/protocol/index.ts'
+import { describeLogin } from './login-status.ts'
+import { shapeOf, tooltipOf, TRAY_SHAPES } from './look.ts'
+import { menuOf, type MenuEntry } from './menu.ts'
+
+const snapshot = (part: Partial<AppSnapshot>): AppSnapshot => ({
+  version: '1',
+  state: 'ready',
+  message: 'Ready for a dispatch.',
+  since: '2026-01-01T00:00:00.000Z',
+  error: null,
+  degraded: null,
+  helper: null,
+  resets: [],
+  dispatches: [],
+  queue_length: 0,
+  tools: [],
+  helper_restarts: 0,
+  last_crash: null,
+  ...part,
+})
+const DISABLED = describeLogin('not-registered', true)
+const labels = (entries: readonly MenuEntry[]): string[] =>
+  entries.flatMap((entry) => (entry.kind === 'separator' ? [] : [entry.label]))
+const action = (entries: readonly MenuEntry[], name: string) =>
+  entries.find((entry) => entry.kind === 'action' && entry.action === name)
+
+describe('the icon', () => {
+  it('has a shape for every state, and every shape is of some state', () => {
+    expect(new Set(AppState.options.map((state) => shapeOf({ state })))).toEqual(new Set(TRAY_SHAPES))
+  })
+
+  it('says the state in words, on one line, whatever a guest put into it', () => {
+    expect(tooltipOf({ state: 'dispatching', message: 'Running sh for me.' })).toBe(
+      'Brainstorm Sandbox: working. Running sh for me.',
+    )
+    const hostile = `a\u202eb\u0007c\n\n${'x'.repeat(500)}`
+    expect(tooltipOf({ state: 'failed', message: hostile })).toMatch(
+      /^Brainstorm Sandbox: error\. a b c x+…$/,
+    )
+    expect(tooltipOf({ state: 'failed', message: hostile }).length).toBeLessThan(240)
+  })
+})
+
+describe('the menu', () => {
+  it('has the essentials', () => {
+    expect(labels(menuOf(snapshot({}), DISABLED))).toEqual([
+      'Brainstorm Sandbox is ready',
+      'Ready for a dispatch.',
+      'Open Brainstorm Sandbox',
+      'Stop the VM',
+      'Wipe the VM Now',
+      'Settings…',
+      'Launch at Login',
+      'About Brainstorm Sandbox',
+      'Quit Brainstorm Sandbox',
+    ])
+  })
+
+  it('offers to start a VM that is down, and to wipe only one that is ready', () => {
+    for (const state of ['stopped', 'failed'] as const) {
+      const menu = menuOf(snapshot({ state }), DISABLED)
+      expect(action(menu, 'start')).toMatchObject({ enabled: true })
+      expect(action(menu, 'stop')).toBeUndefined()
+      expect(action(menu, 'reset')).toMatchObject({ enabled: false })
+    }
+    expect(action(menuOf(snapshot({ state: 'dispatching' }), DISABLED), 'reset')).toMatchObject({
+      enabled: false,
+    })
+  })
+
+  it('leads to what disagreed when degraded', () =>
+    expect(labels(menuOf(snapshot({ state: 'degraded' }), DISABLED))).toContain('Look at What Disagreed…'))
+
+  it('says why the helper last ended', () => {
+    const last_crash = 'The helper was killed by SIGKILL.'
+    expect(labels(menuOf(snapshot({ last_crash }), DISABLED))).toContain(`Last failure: ${last_crash}`)
+    const message = `${last_crash} Starting a new one.`
+    expect(
+      labels(menuOf(snapshot({ state: 'starting', message, last_crash }), DISABLED)).join(),
+    ).not.toContain('Last failure')
+  })
+})
+
+describe('launch at login', () => {
+  it('is checked when it is on', () =>
+    expect(action(menuOf(snapshot({}), describeLogin('enabled', true)), 'toggle_login')).toMatchObject({
+      checked: true,
+    }))
+  it('leads to System Settings when macOS wants to be asked', () => {
+    const item = describeLogin('requires-approval', true)
+    expect(item.message).toContain('Login Items')
+    expect(labels(menuOf(snapshot({}), item))).toContain('Allow Launch at Login in System Settings…')
+  })
+  it('is not offered where there is none: in a checkout, and on Linux', () => {
+    for (const item of [describeLogin('enabled', false), describeLogin(undefined, true)]) {
+      expect(item.status).toBe('unavailable')
+      expect(labels(menuOf(snapshot({}), item)).join()).not.toContain('Login')
+    }
+  })
+})

@@ -1,0 +1,45 @@
+import { join } from 'node:path'
+
+/** Where the app's parts lie: beside the sources while it is developed, inside the bundle when it is packaged. */
+export interface Parts {
+  /** The built page, the preload script, the images of the tray: part of the app's own archive. */
+  readonly ui: string
+  readonly preload: string
+  readonly trayImages: string
+  readonly imageDir: string
+  readonly helper: { readonly command: string; readonly args: readonly string[] }
+}
+
+interface Place {
+  readonly packaged: boolean
+  /** The checkout, or `app.asar`. */
+  readonly appPath: string
+  /** `Contents/Resources` of the bundle. */
+  readonly resourcesPath: string
+  readonly platform: NodeJS.Platform
+  /** The Node that ran `npm start`: Electron's own program is no Node unless it is told to be. */
+  readonly node: string | undefined
+}
+
+/** Nothing of it can be chosen by an environment once the app is packaged. */
+export function locateParts({ packaged, appPath, resourcesPath, platform, node }: Place): Parts {
+  const own = {
+    ui: join(appPath, 'dist', 'ui'),
+    preload: join(appPath, 'dist', 'electron', 'preload.cjs'),
+    trayImages: join(appPath, 'dist', 'electron', 'tray'),
+  }
+  if (packaged)
+    return {
+      ...own,
+      imageDir: join(resourcesPath, 'guest'),
+      helper: { command: join(resourcesPath, '..', 'MacOS', 'bsm-vz-helper'), args: [] },
+    }
+  return {
+    ...own,
+    imageDir: join(appPath, 'out', 'guest'),
+    helper:
+      platform === 'darwin'
+        ? { command: join(appPath, 'dist', 'bsm-vz-helper'), args: [] }
+        : { command: node ?? 'node', args: [join(appPath, 'dist', 'bsm-qemu-helper.mjs')] },
+  }
+}
