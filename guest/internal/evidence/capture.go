@@ -9,9 +9,9 @@ import (
 const (
 	// MaxOutput is how many bytes of both streams a dispatch may put out.
 	MaxOutput = 64 << 20
-	// wholeOutput is the longest stream that a result carries uncut.
-	wholeOutput = 1 << 20
-	half        = wholeOutput / 2
+	// WholeOutput is the longest stream that a result carries uncut, in bytes.
+	WholeOutput = 1 << 20
+	half        = WholeOutput / 2
 )
 
 // Capture keeps what a ToolResult shows of one stream: all of it up to 1 MiB,
@@ -39,7 +39,7 @@ func (c *Capture) Write(p []byte) {
 }
 
 // Truncated says whether Text leaves something out.
-func (c *Capture) Truncated() bool { return c.Bytes > wholeOutput }
+func (c *Capture) Truncated() bool { return c.Bytes > WholeOutput }
 
 // Text returns the stream for a result and its encoding, "utf-8" or "base64".
 // Cuts fall between characters: the head loses an incomplete last one, the tail

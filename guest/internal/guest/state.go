@@ -91,10 +91,15 @@ func (s *State) Begin(commandID string, cancel func()) error {
 	return nil
 }
 
-// Warm reserves the guest as Begin does, but leaves no trace.
+// Warm reserves the guest as Begin does, but leaves no trace. A frozen guest
+// runs nothing: it may be about to be saved, and its random numbers are those of
+// whatever else was made from the same memory.
 func (s *State) Warm() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.frozen {
+		return &Refusal{"VM_LIFECYCLE_ERROR", "the guest is frozen; it takes no warm-up before a Resume"}
+	}
 	if s.commandID != "" {
 		return &Refusal{"BUSY", "a dispatch is running"}
 	}

@@ -91,15 +91,37 @@ func TestTheNonceIsGoneBeforeTheFirstDispatchStarts(t *testing.T) {
 
 func TestAWarmupLeavesNoTrace(t *testing.T) {
 	s := New("n")
+	s.Resume(1, "t", nothing)
 	if err := s.Warm(); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Warm(); refusal(err) != "BUSY" {
 		t.Error(err)
 	}
+	if err := s.Freeze(); refusal(err) != "BUSY" {
+		t.Error(err)
+	}
 	s.End()
-	if f := s.Facts(); f.Nonce != "n" || f.Dispatches != 0 || !f.Frozen {
+	if f := s.Facts(); f.Nonce != "n" || f.Dispatches != 0 || f.Frozen {
 		t.Errorf("%+v", f)
+	}
+}
+
+func TestAFrozenGuestTakesNoWarmup(t *testing.T) {
+	s := New("n")
+	if err := s.Warm(); refusal(err) != "VM_LIFECYCLE_ERROR" {
+		t.Errorf("newly born: %v", err)
+	}
+	s.Resume(1, "t", nothing)
+	if err := s.Freeze(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Warm(); refusal(err) != "VM_LIFECYCLE_ERROR" {
+		t.Errorf("frozen again: %v", err)
+	}
+	s.Resume(1, "t", nothing)
+	if err := s.Begin("c", func() {}); err != nil {
+		t.Errorf("a refused warm-up holds on to the guest: %v", err)
 	}
 }
 

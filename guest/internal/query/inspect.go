@@ -5,19 +5,25 @@ package query
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"strconv"
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 )
 
 // MaxProcesses bounds a ProcessList.
 const MaxProcesses = 100
 
-// Inspector reads /proc. Its methods exclude each other and whatever else in
-// this process opens files for a moment (Quiet), so that a count of descriptors
-// never depends on what else was just being asked.
+// ErrLate says that an answer was not there in time.
+var ErrLate = errors.New("it took too long")
+
+// Inspector reads /proc. Methods that open something exclude each other and
+// whatever else in this process opens files for a moment (Quiet), so that a count
+// of descriptors never depends on what else was just being asked. What a tool can
+// make long takes a time to give up at.
 type Inspector struct {
 	mu      sync.Mutex
 	proc    string
@@ -42,8 +48,8 @@ func (i *Inspector) Quiet(work func()) {
 }
 
 // OpenFDs counts the descriptors of all processes that are not sockets, those
-// the counting itself opens left out.
-func (i *Inspector) OpenFDs() (int, error) {
+// the counting itself opens left out. A tool may hold a million of them.
+func (i *Inspector) OpenFDs(until time.Time) (int, error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	pids, err := i.pids()
@@ -57,7 +63,10 @@ func (i *Inspector) OpenFDs() (int, error) {
 			continue
 		}
 		// A process may end meanwhile: then it has no descriptors.
-		n, _ := i.count(pid)
+		n, err := i.count(pid, until)
+		if err == ErrLate {
+			return 0, err
+		}
 		total += n
 	}
 	return total, nil
@@ -81,7 +90,7 @@ func (i *Inspector) kernelThreads() map[string]bool {
 }
 
 // count leaves out the descriptor that the counting itself reads by.
-func (i *Inspector) count(pid string) (int, error) {
+func (i *Inspector) count(pid string, until time.Time) (int, error) {
 	dir := i.proc + "/" + pid + "/fd"
 	fd, err := syscall.Open(dir, syscall.O_RDONLY|syscall.O_DIRECTORY|syscall.O_CLOEXEC, 0)
 	if err != nil {
@@ -94,6 +103,9 @@ func (i *Inspector) count(pid string) (int, error) {
 	}
 	total, own := 0, pid == strconv.Itoa(os.Getpid())
 	for _, name := range names {
+		if time.Now().After(until) {
+			return 0, ErrLate
+		}
 		if own && name == strconv.Itoa(fd) {
 			continue
 		}
@@ -105,10 +117,9 @@ func (i *Inspector) count(pid string) (int, error) {
 	return total, nil
 }
 
-// Memory gives the bytes in use and in all: what is not available is used.
+// Memory gives the bytes in use and in all: what is not available is used. It
+// opens nothing, and waits for nobody: the heartbeat asks it.
 func (i *Inspector) Memory() (used, total int64, err error) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
 	var buf [4096]byte
 	n, err := syscall.Pread(i.meminfo, buf[:], 0)
 	if err != nil {
@@ -136,7 +147,7 @@ type Process struct {
 
 // Processes lists at most limit user-space processes; kernel threads are not
 // listed, there are as many as a whole list.
-func (i *Inspector) Processes(limit int) ([]Process, error) {
+func (i *Inspector) Processes(limit int, until time.Time) ([]Process, error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	pids, err := i.pids()
@@ -147,6 +158,9 @@ func (i *Inspector) Processes(limit int) ([]Process, error) {
 	for _, pid := range pids {
 		if len(found) == limit {
 			break
+		}
+		if time.Now().After(until) {
+			return nil, ErrLate
 		}
 		stat, err := readFile(i.proc + "/" + pid + "/stat")
 		if err != nil {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"strconv"
 	"testing"
+	"time"
 )
 
 func inspector(t *testing.T) *Inspector {
@@ -16,6 +17,8 @@ func inspector(t *testing.T) *Inspector {
 	}
 	return i
 }
+
+func soon() time.Time { return time.Now().Add(time.Minute) }
 
 func TestAStatLineIsReadWhateverTheNameHolds(t *testing.T) {
 	for line, want := range map[string]struct {
@@ -39,7 +42,7 @@ func TestTheCountSeesOneMoreDescriptorAndNoSocket(t *testing.T) {
 	i := inspector(t)
 	own := func() int {
 		// Other processes of the host come and go: only our own are compared.
-		n, err := i.count(strconv.Itoa(os.Getpid()))
+		n, err := i.count(strconv.Itoa(os.Getpid()), soon())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -60,7 +63,7 @@ func TestTheCountSeesOneMoreDescriptorAndNoSocket(t *testing.T) {
 	if after := own(); after != before {
 		t.Errorf("closed again: %d after %d", after, before)
 	}
-	if total, err := i.OpenFDs(); err != nil || total < before {
+	if total, err := i.OpenFDs(soon()); err != nil || total < before {
 		t.Errorf("all processes: %d, this one %d, %v", total, before, err)
 	}
 }
@@ -71,10 +74,40 @@ func TestMemoryAndProcessesAreRead(t *testing.T) {
 	if err != nil || used <= 0 || used >= total {
 		t.Errorf("%d of %d, %v", used, total, err)
 	}
-	list, err := i.Processes(3)
+	list, err := i.Processes(3, soon())
 	if err != nil || len(list) == 0 || len(list) > 3 {
 		t.Errorf("%v %v", list, err)
 	}
+}
+
+func TestWhatTakesTooLongIsGivenUp(t *testing.T) {
+	i := inspector(t)
+	past := time.Now().Add(-time.Second)
+	if n, err := i.OpenFDs(past); err != ErrLate {
+		t.Errorf("%d %v", n, err)
+	}
+	if list, err := i.Processes(3, past); err != ErrLate {
+		t.Errorf("%v %v", list, err)
+	}
+}
+
+func TestTheHeartbeatsFactsWaitForNoCount(t *testing.T) {
+	i := inspector(t)
+	read := make(chan error)
+	i.Quiet(func() {
+		go func() {
+			_, _, err := i.Memory()
+			read <- err
+		}()
+		select {
+		case err := <-read:
+			if err != nil {
+				t.Error(err)
+			}
+		case <-time.After(20 * time.Second):
+			t.Error("Memory waits for whoever counts descriptors")
+		}
+	})
 }
 
 func TestAQueryIDIsRefusedWhileInFlight(t *testing.T) {

@@ -3,6 +3,7 @@
 package query
 
 import (
+	"regexp"
 	"sync"
 	"time"
 
@@ -14,9 +15,26 @@ import (
 // maxInFlight bounds how many queries are worked on at a time.
 const maxInFlight = 64
 
+// uuid4 is a random UUID (RFC 9562 §5.4), in either case.
+var uuid4 = regexp.MustCompile(`^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-4[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}$`)
+
+// limits are how long an answer may take (protocol §3).
+var limits = map[string]time.Duration{
+	"OpenFdCount": time.Second,
+	"MemUsage":    time.Second,
+	"ProcessList": 5 * time.Second,
+}
+
+// Facts is where the answers come from; Inspector in a guest.
+type Facts interface {
+	OpenFDs(until time.Time) (int, error)
+	Memory() (used, total int64, err error)
+	Processes(limit int, until time.Time) ([]Process, error)
+}
+
 // Service answers GuestQuery.
 type Service struct {
-	Inspector *Inspector
+	Inspector Facts
 
 	mu       sync.Mutex
 	inFlight map[string]bool
@@ -37,49 +55,72 @@ func (s *Service) Handle(c *server.Conn, kind string, message *strictjson.Object
 	f.Text("type")
 	id, what := f.Text("query_id"), f.Text("query_kind")
 	f.Text("ts")
-	if len(id) == 0 || len(id) > 128 {
-		f.Fail(`"query_id" must have 1 to 128 bytes`)
+	if !uuid4.MatchString(id) {
+		f.Fail(`"query_id" must be a UUID of version 4`)
 	}
 	if err := f.Done(); err != nil {
 		return c.SendError("BAD_REQUEST", err.Error(), "refused", "GuestQuery")
 	}
-	answer, known := s.answers()[what]
+	limit, known := limits[what]
 	if !known {
 		return respond(c, id, what, "error", problem("BAD_REQUEST", "the query_kind is unknown"))
 	}
 	if refusal := s.enter(id); refusal != nil {
 		return respond(c, id, what, "error", refusal)
 	}
+	// Read in a goroutine of its own: the answer is due even if the kernel is slow
+	// to give what it is made of. Until that has ended the query is in flight.
+	read := make(chan reading, 1)
+	until := time.Now().Add(limit)
 	vital.Go(func() {
-		defer s.leave(id)
-		result, err := answer()
-		if err != nil {
-			respond(c, id, what, "error", problem("INTERNAL_BUG", "the guest could not read it: "+err.Error()))
-			return
+		result, err := s.read(what, until)
+		s.leave(id) // before the answer: who has it may use the id again
+		read <- reading{result, err}
+	})
+	vital.Go(func() {
+		late := time.NewTimer(limit)
+		defer late.Stop()
+		select {
+		case r := <-read:
+			r.respond(c, id, what)
+		case <-late.C:
+			reading{err: ErrLate}.respond(c, id, what)
 		}
-		respond(c, id, what, "result", result)
 	})
 	return nil
 }
 
-func (s *Service) answers() map[string]func() (*strictjson.Object, error) {
-	return map[string]func() (*strictjson.Object, error){
-		"OpenFdCount": func() (*strictjson.Object, error) {
-			n, err := s.Inspector.OpenFDs()
-			return strictjson.Of("open_fd_count", n), err
-		},
-		"MemUsage": func() (*strictjson.Object, error) {
-			used, total, err := s.Inspector.Memory()
-			return strictjson.Of("bytes_used", used, "bytes_total", total), err
-		},
-		"ProcessList": func() (*strictjson.Object, error) {
-			processes, err := s.Inspector.Processes(MaxProcesses)
-			list := make([]any, 0, len(processes))
-			for _, p := range processes {
-				list = append(list, strictjson.Of("name", p.Name, "pid", p.PID))
-			}
-			return strictjson.Of("processes", list), err
-		},
+type reading struct {
+	result *strictjson.Object
+	err    error
+}
+
+func (r reading) respond(c *server.Conn, id, what string) {
+	switch r.err {
+	case nil:
+		respond(c, id, what, "result", r.result)
+	case ErrLate:
+		respond(c, id, what, "error", problem("TIMEOUT", "the guest could not find it out within "+limits[what].String()))
+	default:
+		respond(c, id, what, "error", problem("INTERNAL_BUG", "the guest could not read it: "+r.err.Error()))
+	}
+}
+
+func (s *Service) read(what string, until time.Time) (*strictjson.Object, error) {
+	switch what {
+	case "OpenFdCount":
+		n, err := s.Inspector.OpenFDs(until)
+		return strictjson.Of("open_fd_count", n), err
+	case "MemUsage":
+		used, total, err := s.Inspector.Memory()
+		return strictjson.Of("bytes_used", used, "bytes_total", total), err
+	default:
+		processes, err := s.Inspector.Processes(MaxProcesses, until)
+		list := make([]any, 0, len(processes))
+		for _, p := range processes {
+			list = append(list, strictjson.Of("name", p.Name, "pid", p.PID))
+		}
+		return strictjson.Of("processes", list), err
 	}
 }
 

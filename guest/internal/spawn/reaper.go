@@ -6,6 +6,7 @@ import (
 	"os"
 	"sync"
 	"syscall"
+	"unsafe"
 )
 
 // Reaper waits for every child of PID 1: those that were started here get their
@@ -25,20 +26,41 @@ func NewReaper() *Reaper {
 
 func (r *Reaper) loop() {
 	for {
-		var status syscall.WaitStatus
-		pid, err := syscall.Wait4(-1, &status, syscall.WALL, nil)
+		pid, err := nextDead()
 		switch err {
-		case nil:
-			r.mu.Lock()
-			done := r.waiting[pid]
-			delete(r.waiting, pid)
-			r.mu.Unlock()
-			if done != nil {
-				done <- status
-			}
+		case 0:
+			r.take(pid)
 		case syscall.ECHILD:
 			<-r.started
 		}
+	}
+}
+
+// nextDead waits for a child to end and leaves it where it is.
+func nextDead() (int, syscall.Errno) {
+	const pAll, wExited, wNoWait = 0, 4, 0x1000000
+	var info struct { // siginfo_t, 128 bytes
+		_   [4]int32
+		pid int32
+		_   [27]int32
+	}
+	_, _, errno := syscall.Syscall6(syscall.SYS_WAITID, pAll, 0, uintptr(unsafe.Pointer(&info)), wExited|wNoWait|syscall.WALL, 0, 0)
+	return int(info.pid), errno
+}
+
+// take collects a dead child with the table locked: from then on its number may
+// be the next child's, who would be given its status. A tool could arrange that
+// for one of its orphans, by going through all numbers before it ends.
+func (r *Reaper) take(pid int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var status syscall.WaitStatus
+	if taken, err := syscall.Wait4(pid, &status, syscall.WALL, nil); err != nil || taken != pid {
+		return
+	}
+	if done := r.waiting[pid]; done != nil {
+		delete(r.waiting, pid)
+		done <- status
 	}
 }
 

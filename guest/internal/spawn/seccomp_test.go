@@ -77,6 +77,17 @@ func TestAnotherArchitectureIsKilled(t *testing.T) {
 	}
 }
 
+func TestWhatIsNewerThanTheListDoesNotExist(t *testing.T) {
+	for _, nr := range []uint32{463, 464, 467, 500, 1 << 20} {
+		if got := evaluate(t, confinementFilter(), auditArch, nr); got != retErrno|enosys {
+			t.Errorf("system call %d: 0x%x", nr, got)
+		}
+	}
+	if got := evaluate(t, confinementFilter(), auditArch, 462); got != retAllow {
+		t.Errorf("mseal: 0x%x", got)
+	}
+}
+
 func TestOnlyLocalAndInternetSocketsAreAllowed(t *testing.T) {
 	for family := uint64(0); family < 64; family++ {
 		want := uint32(retErrno | eperm)

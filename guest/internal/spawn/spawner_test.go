@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -142,6 +143,46 @@ func TestTheSignalThatEndedAToolIsKnown(t *testing.T) {
 	_, status, err := run(t, Spec{Path: "/bin/sh", Argv: []string{"sh", "-c", "kill -SEGV $$"}})
 	if err != nil || !status.Signaled() || status.Signal() != syscall.SIGSEGV {
 		t.Errorf("%v %v", status, err)
+	}
+}
+
+func TestADeadChildKeepsItsNumberWhileAnotherIsStarted(t *testing.T) {
+	reaper := tools(t).reaper
+	null, err := os.OpenFile("/dev/null", os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	var gate [2]int
+	if err := syscall.Pipe2(gate[:], syscall.O_CLOEXEC); err != nil {
+		t.Fatal(err)
+	}
+	process, err := tools(t).Start(Spec{Path: "/bin/sh", Argv: []string{"sh", "-c", "read x; exit 3"}, Dir: "/",
+		Stdin: gate[0], Stdout: int(null.Fd()), Stderr: int(null.Fd())})
+	syscall.Close(gate[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	reaper.mu.Lock() // as while a child is started
+	syscall.Close(gate[1])
+	state := func() string {
+		stat, err := os.ReadFile("/proc/" + strconv.Itoa(process.Pid) + "/stat")
+		if err != nil {
+			return "gone"
+		}
+		return strings.Fields(string(stat))[2]
+	}
+	end := time.Now().Add(20 * time.Second)
+	for state() != "Z" && state() != "gone" && time.Now().Before(end) {
+		time.Sleep(time.Millisecond)
+	}
+	time.Sleep(50 * time.Millisecond)
+	if got := state(); got != "Z" {
+		t.Errorf("the dead child is %q: its number was free", got)
+	}
+	reaper.mu.Unlock()
+	if status := <-process.Done; status.ExitStatus() != 3 {
+		t.Errorf("%v", status)
 	}
 }
 

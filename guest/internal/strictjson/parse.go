@@ -9,8 +9,14 @@ import (
 	"unicode/utf8"
 )
 
-// MaxDepth is the deepest nesting that is accepted (protocol §2).
-const MaxDepth = 64
+const (
+	// MaxDepth is the deepest nesting that is accepted (protocol §2).
+	MaxDepth = 64
+	// MaxValues is how many values a text may hold, counted at every depth. An
+	// empty list is two bytes on the wire and fifty in memory: without a limit a
+	// frame of 16 MiB takes more than a small guest has.
+	MaxValues = 1 << 17
+)
 
 // Parse reads exactly one JSON value (RFC 8259) and nothing after it.
 func Parse(data []byte) (any, error) {
@@ -41,8 +47,9 @@ func ParseObject(data []byte) (*Object, error) {
 }
 
 type parser struct {
-	data []byte
-	pos  int
+	data   []byte
+	pos    int
+	values int
 }
 
 func (p *parser) space() {
@@ -59,6 +66,9 @@ func (p *parser) space() {
 func (p *parser) value(depth int) (any, error) {
 	if depth > MaxDepth {
 		return nil, fmt.Errorf("nested deeper than %d", MaxDepth)
+	}
+	if p.values++; p.values > MaxValues {
+		return nil, fmt.Errorf("more than %d values", MaxValues)
 	}
 	if p.pos >= len(p.data) {
 		return nil, errors.New("the value is cut off")

@@ -1,6 +1,7 @@
 package strictjson
 
 import (
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -75,6 +76,26 @@ func TestParseReadsEveryKindOfValue(t *testing.T) {
 
 func TestNestingUpToTheLimitIsRead(t *testing.T) {
 	if _, err := Parse([]byte(strings.Repeat("[", 64) + strings.Repeat("]", 64))); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestMemoryIsBoundedWhateverAFrameHolds(t *testing.T) {
+	for _, unit := range []string{"[],", "{},", "0,", `{"":[]},`} {
+		text := []byte("[" + strings.Repeat(unit, (16<<20)/len(unit)))
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err := Parse(text)
+		runtime.ReadMemStats(&after)
+		if err == nil || !strings.Contains(err.Error(), "values") {
+			t.Errorf("%s: %v", unit, err)
+		}
+		if taken := after.TotalAlloc - before.TotalAlloc; taken > 32<<20 {
+			t.Errorf("%s took %d MiB", unit, taken>>20)
+		}
+	}
+	most := "[" + strings.Repeat("0,", MaxValues-2) + "0]"
+	if _, err := Parse([]byte(most)); err != nil {
 		t.Error(err)
 	}
 }

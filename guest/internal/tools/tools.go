@@ -7,6 +7,7 @@ import (
 	"errors"
 	"strings"
 
+	"brainstorm-sandbox/guest/internal/evidence"
 	"brainstorm-sandbox/guest/internal/strictjson"
 )
 
@@ -66,7 +67,7 @@ var registry = map[string]mapping{
 	"fs.read": func(f *strictjson.Fields) Plan {
 		return worker("op", "read", "path", path(f),
 			"offset", f.OptionalInt("offset", 0, 1<<53-1, 0),
-			"length", f.OptionalInt("length", 0, 8<<20, 8<<20))
+			"length", f.OptionalInt("length", 0, evidence.WholeOutput, evidence.WholeOutput))
 	},
 	"fs.write": func(f *strictjson.Fields) Plan {
 		plan := worker("op", "write", "path", path(f),

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"brainstorm-sandbox/guest/internal/evidence"
 	"brainstorm-sandbox/guest/internal/strictjson"
 )
 
@@ -63,6 +64,31 @@ func TestEachSchemaSaysWhatItsMappingTakes(t *testing.T) {
 	}
 }
 
+func TestWhatFsReadGivesIsNeverCut(t *testing.T) {
+	limit := int64(evidence.WholeOutput)
+	plan, err := Resolve("fs.read", params(t, `{"path":"a"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if length, _ := plan.Worker.Get("length"); length != limit {
+		t.Errorf("the usual length is %v", length)
+	}
+	list, _ := Catalog()
+	for _, v := range list {
+		o := v.(*strictjson.Object)
+		if name, _ := o.Get("name"); name != "fs.read" {
+			continue
+		}
+		schema, _ := o.Get("params_schema")
+		length := strictjson.Read("", strictjson.Read("", schema.(*strictjson.Object)).Object("properties")).Object("length")
+		for _, key := range []string{"maximum", "default"} {
+			if n, _ := length.Get(key); n != float64(limit) {
+				t.Errorf("the schema's %s is %v", key, n)
+			}
+		}
+	}
+}
+
 func TestParametersBecomeArgumentsAndNeverOptions(t *testing.T) {
 	for _, c := range []struct {
 		tool, params string
@@ -102,7 +128,7 @@ func TestWrongParametersAreRefusedWithASentence(t *testing.T) {
 		{"fs.write", `{"path":"a","text":"","data_b64":""}`, "either"},
 		{"fs.write", `{"path":"a","data_b64":"!"}`, "not base64"},
 		{"fs.write", `{"path":"a","text":"","mode":512}`, "between 0 and 511"},
-		{"fs.read", `{"path":"a","length":8388609}`, "between"},
+		{"fs.read", `{"path":"a","length":1048577}`, "between"},
 		{"fs.read", `{"path":"a","offset":-1}`, "between"},
 	} {
 		if _, err := Resolve(c[0], params(t, c[1])); err == nil || !strings.Contains(err.Error(), c[2]) {

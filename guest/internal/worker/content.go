@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"brainstorm-sandbox/guest/internal/evidence"
 	"brainstorm-sandbox/guest/internal/jcs"
 	"brainstorm-sandbox/guest/internal/strictjson"
 )
@@ -33,7 +34,7 @@ func openRegular(path string, flags int, mode os.FileMode) (*os.File, os.FileInf
 
 func read(f *strictjson.Fields, stdout io.Writer) error {
 	path := f.Text("path")
-	offset, length := f.Int("offset", 0, 1<<53-1), f.Int("length", 0, 8<<20)
+	offset, length := f.Int("offset", 0, 1<<53-1), f.Int("length", 0, evidence.WholeOutput)
 	if err := f.Done(); err != nil {
 		return err
 	}

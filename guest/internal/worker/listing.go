@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"unicode/utf8"
 
+	"brainstorm-sandbox/guest/internal/evidence"
 	"brainstorm-sandbox/guest/internal/jcs"
 	"brainstorm-sandbox/guest/internal/strictjson"
 )
@@ -36,11 +37,29 @@ func list(f *strictjson.Fields, stdout io.Writer) error {
 	if truncated {
 		found = found[:maxEntries]
 	}
+	answer := func(entries []any) *strictjson.Object {
+		return strictjson.Of("path", path, "entries", entries, "truncated", truncated)
+	}
+	frame, err := jcs.Marshal(answer(nil))
+	if err != nil {
+		return err
+	}
+	// What a result cannot carry whole would be cut, and be no JSON any more.
+	room := evidence.WholeOutput - len(frame) - len("\n")
 	entries := make([]any, 0, len(found))
 	for _, info := range found {
-		entries = append(entries, describe(info))
+		entry := describe(info)
+		encoded, err := jcs.Marshal(entry)
+		if err != nil {
+			return err
+		}
+		if room -= len(encoded) + len(","); room < 0 {
+			truncated = true
+			break
+		}
+		entries = append(entries, entry)
 	}
-	return emit(stdout, strictjson.Of("path", path, "entries", entries, "truncated", truncated))
+	return emit(stdout, answer(entries))
 }
 
 func stat(f *strictjson.Fields, stdout io.Writer) error {

@@ -7,10 +7,12 @@ import (
 	"encoding/base64"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 
+	"brainstorm-sandbox/guest/internal/evidence"
 	"brainstorm-sandbox/guest/internal/jcs"
 	"brainstorm-sandbox/guest/internal/strictjson"
 )
@@ -110,6 +112,60 @@ func TestAFolderIsListedInOrder(t *testing.T) {
 	}
 	if out, _, _ := do(t, "op", "stat", "path", filepath.Join(dir, "c")); !strings.Contains(out, `"target":"b"`) {
 		t.Error(out)
+	}
+}
+
+func TestALargeFileComesWholeInPages(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "large")
+	all := make([]byte, 2*evidence.WholeOutput+12345)
+	for i := range all {
+		all[i] = byte(i * 7 >> 3)
+	}
+	os.WriteFile(path, all, 0o600)
+	var got []byte
+	for {
+		out, why, code := do(t, "op", "read", "path", path, "offset", len(got), "length", evidence.WholeOutput)
+		if code != 0 {
+			t.Fatal(why)
+		}
+		var capture evidence.Capture
+		capture.Write([]byte(out))
+		if capture.Truncated() {
+			t.Fatalf("a page of %d bytes would be cut", len(out))
+		}
+		got = append(got, out...)
+		if len(out) < evidence.WholeOutput {
+			break
+		}
+	}
+	if !bytes.Equal(got, all) {
+		t.Errorf("%d bytes that differ from the %d there were", len(got), len(all))
+	}
+}
+
+func TestAListingIsNeverCut(t *testing.T) {
+	dir := t.TempDir()
+	const files = 1200
+	for i := 0; i < files; i++ {
+		name := strings.Repeat("\x01", 240) + strconv.Itoa(i) // six bytes of JSON each
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out, why, code := do(t, "op", "list", "path", dir)
+	if code != 0 {
+		t.Fatal(why)
+	}
+	if len(out) > evidence.WholeOutput || len(out) < evidence.WholeOutput*9/10 {
+		t.Errorf("%d bytes", len(out))
+	}
+	o, err := strictjson.ParseObject([]byte(out))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := strictjson.Read("listing", o)
+	if n := len(f.OptionalList("entries")); n == 0 || n >= files || !f.OptionalBool("truncated") {
+		t.Errorf("%d entries", n)
 	}
 }
 
