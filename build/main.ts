@@ -67,7 +67,7 @@ async function makeDistribution(release: boolean, args: string[]): Promise<numbe
         'What of it runs here: npm run dist:check.',
     )
   await step('vz helper', buildVzHelper)
-  await step('user interface', async () => void (await buildUi()))
+  await step('app', async () => void (await Promise.all([buildElectron(), buildTrayImages(), buildUi()])))
   await distributeCheckout(options)
   return 0
 }
@@ -151,7 +151,7 @@ try {
       break
     case 'dist:check': {
       await step('system packages', (log) => installSystemPackages('dist', log))
-      await step('user interface', async () => void (await buildUi()))
+      await step('app', async () => void (await Promise.all([buildElectron(), buildTrayImages(), buildUi()])))
       await step('guest image', async (log) => {
         await buildImage({ recipe: 'base', log })
       })
