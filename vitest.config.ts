@@ -15,9 +15,20 @@ export default defineConfig({
         test: {
           name: 'real',
           include: ['test/**/*.test.ts'],
+          exclude: ['test/packaging/**'],
           fileParallelism: false,
           testTimeout: 120_000,
           hookTimeout: 180_000,
+        },
+      },
+      {
+        // Runs electron-builder, several times; needs no VM.
+        test: {
+          name: 'packaging',
+          include: ['test/packaging/*.test.ts'],
+          fileParallelism: false,
+          testTimeout: 600_000,
+          hookTimeout: 600_000,
         },
       },
     ],

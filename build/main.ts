@@ -56,6 +56,22 @@ async function testTheVzHelper(args: string[]): Promise<number> {
   return failed === 0 && passed > 0 ? 0 : 1
 }
 
+/** `npm run dist`, `npm run dist:dev`: everything from source to published files, on a Mac. */
+async function makeDistribution(release: boolean, args: string[]): Promise<number> {
+  const { readDistOptions, distributeCheckout } = await import('./packaging/main.ts')
+  const options = readDistOptions(release, args)
+  if (options === null) return 0
+  if (process.platform !== 'darwin')
+    throw new SetupError(
+      'A distribution is made on a Mac with Apple silicon: signing and notarizing are macOS tools. ' +
+        'What of it runs here: npm run dist:check.',
+    )
+  await step('vz helper', buildVzHelper)
+  await step('user interface', async () => void (await buildUi()))
+  await distributeCheckout(options)
+  return 0
+}
+
 /** 200 dispatches with resets on the helper as it is shipped, and 20 on one under the thread sanitizer. */
 async function soakTheVzHelper(): Promise<number> {
   await setUp('start')
@@ -85,7 +101,7 @@ async function tsx(program: string, args: string[]): Promise<number> {
 
 const [verb = 'start', ...args] = process.argv.slice(2)
 try {
-  if (process.platform !== 'linux' && !/^(helper:vz|mac:)/.test(verb))
+  if (process.platform !== 'linux' && !/^(helper:vz|mac:|dist|guest)/.test(verb))
     throw new SetupError('This version runs on Linux only: the app does not use its macOS helper yet.')
   switch (verb) {
     case 'start': {
@@ -125,9 +141,24 @@ try {
       process.exitCode = await soakTheVzHelper()
       break
     case 'guest':
-      await step('system packages', (log) => installSystemPackages('start', log))
+      if (process.platform === 'linux')
+        await step('system packages', (log) => installSystemPackages('start', log))
       process.exitCode = await tsx('guest/image/build.ts', args)
       break
+    case 'dist':
+    case 'dist:dev':
+      process.exitCode = await makeDistribution(verb === 'dist', args)
+      break
+    case 'dist:check': {
+      await step('system packages', (log) => installSystemPackages('dist', log))
+      await step('user interface', async () => void (await buildUi()))
+      await step('guest image', async (log) => {
+        await buildImage({ recipe: 'base', log })
+      })
+      const { checkPackaging } = await import('./test.ts')
+      process.exitCode = await checkPackaging(args)
+      break
+    }
     case 'client':
       await step('client package', async () => void (await Promise.all([buildClient(), buildCli()])))
       break
@@ -154,5 +185,6 @@ try {
 } catch (error) {
   if (!(error instanceof SetupError || error instanceof ImageBuildError)) throw error
   console.error(error.message)
-  process.exitCode = 1
+  // Not by exitCode alone: a hook that electron-builder leaves behind would end the process with 0.
+  process.exit(1)
 }

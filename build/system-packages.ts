@@ -13,9 +13,11 @@ const FOR_START: Need[] = [
   { program: 'dpkg-deb', package: 'dpkg', for: 'the guest image' },
   { program: 'xz', package: 'xz-utils', for: 'the guest image' },
 ]
+const FOR_DIST: Need[] = [{ program: '7za', package: 'p7zip-full', for: 'the packaging tests' }]
 const NEEDS = {
   start: FOR_START,
-  test: [...FOR_START, { program: 'chromium', package: 'chromium', for: 'the browser tests' }],
+  test: [...FOR_START, ...FOR_DIST, { program: 'chromium', package: 'chromium', for: 'the browser tests' }],
+  dist: [...FOR_START.filter(({ program }) => program !== 'qemu-system-aarch64'), ...FOR_DIST],
   bench: [...FOR_START, { program: 'qemu-img', package: 'qemu-utils', for: "QEMU's own snapshots" }],
   swift: [{ program: 'debootstrap', package: 'debootstrap', for: 'Swift from Debian 13' }],
 } satisfies Record<string, Need[]>

@@ -62,8 +62,14 @@ const VitestReport = z.object({
 /** Each test has a deadline of its own; this one is for a machine that is busy with other things too. */
 const VITEST_DEADLINE_MS = 75 * 60_000
 
-const vitest = (project: 'unit' | 'real', filters: string[]): Stage => ({
-  name: project === 'unit' ? 'unit' : 'conformance, real VM, browser',
+const PROJECTS = {
+  unit: 'unit',
+  packaging: 'packaging',
+  real: 'conformance, real VM, browser',
+}
+
+const vitest = (project: keyof typeof PROJECTS, filters: string[]): Stage => ({
+  name: PROJECTS[project],
   run: async () => {
     const report = join(root, 'out', `vitest-${project}.json`)
     mkdirSync(join(root, 'out'), { recursive: true })
@@ -118,7 +124,7 @@ function lanes(): Stage[][] {
   return [
     [
       whole('lint', bin('eslint'), ['.']),
-      whole('formatting', bin('prettier'), ['--check', '--log-level=warn', '.']),
+      whole('formatting', bin('prettier'), ['--check', '--log-level=warn', '.', '!out']),
       whole('types', bin('tsc'), ['--noEmit', '-p', 'tsconfig.json']),
       whole('types, renderer', bin('tsc'), ['--noEmit', '-p', 'renderer/tsconfig.json']),
       whole('go vet guest', 'go', ['vet', './...'], join(root, 'guest')),
@@ -126,6 +132,7 @@ function lanes(): Stage[][] {
       whole('go vet launcher', 'go', ['vet', './...'], join(root, 'helper/qemu/launcher')),
       goTests('helper/qemu/launcher'),
       vitest('unit', []),
+      vitest('packaging', []),
       { name: 'waiting for the vz helper', run: async () => (await helpers, NOTHING) },
       real,
     ],
@@ -139,7 +146,12 @@ async function chosen(filters: string[]): Promise<Stage[]> {
   const { code, output } = await runForCode(bin('vitest'), list)
   const files = code === 0 ? VitestFiles.parse(JSON.parse(output)) : []
   const isVz = files.some(({ file }) => /'vz'|\bHELPERS\b/.test(readFileSync(file, 'utf8')))
-  return [vitest('unit', filters), ...(isVz ? [vzBuild()] : []), vitest('real', filters)]
+  return [
+    vitest('unit', filters),
+    vitest('packaging', filters),
+    ...(isVz ? [vzBuild()] : []),
+    vitest('real', filters),
+  ]
 }
 
 const VitestFiles = z.array(z.object({ file: z.string() }))
@@ -155,8 +167,15 @@ async function failed(stage: Stage): Promise<Outcome> {
   }
 }
 
+/** The packaging tests alone: `npm run dist:check`. */
+export const checkPackaging = (filters: string[]): Promise<number> =>
+  runStages([[vitest('packaging', filters)]])
+
+export const runTests = async (filters: string[]): Promise<number> =>
+  runStages(filters.length > 0 ? [await chosen(filters)] : lanes())
+
 /** Runs every stage, also after a failed one, and ends with a table and one line of totals. */
-export async function runTests(filters: string[]): Promise<number> {
+async function runStages(inLanes: Stage[][]): Promise<number> {
   const rows: { name: string; outcome: Outcome; seconds: number }[] = []
   const runLane = async (stages: Stage[]): Promise<void> => {
     for (const stage of stages) {
@@ -166,7 +185,7 @@ export async function runTests(filters: string[]): Promise<number> {
       rows.push({ name: stage.name, outcome, seconds: (performance.now() - since) / 1000 })
     }
   }
-  await Promise.all((filters.length > 0 ? [await chosen(filters)] : lanes()).map(runLane))
+  await Promise.all(inLanes.map(runLane))
   const total = { passed: 0, failed: 0, skipped: 0 }
   console.log('\nSummary')
   for (const { name, outcome, seconds } of rows) {

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { execResponse, outputEvent, type Script } from '../client/scripted-server.ts'
-import { report, snapshot } from './testing/snapshot.ts'
+import { report, snapshot } from '../core/testing/snapshot.ts'
 import { runScripted } from './testing/run-scripted.ts'
 import type { AppSnapshot } from '../core/protocol/index.ts'
 

@@ -1,9 +1,11 @@
 import { EventEmitter } from 'node:events'
+import { availableParallelism, totalmem } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { AuditLog, headPathOf } from './audit/index.ts'
 import { ClientStore } from './clients.ts'
 import { systemClock, type Clock } from './clock.ts'
 import { DegradedStore, missingRecord } from './degraded.ts'
+import { diagnose, makeBundle, thisMachine, type Machine } from './diagnostics/index.ts'
 import { Dispatcher, type ExecAnswer, type VerifyAnswer } from './dispatcher.ts'
 import { EvidenceStore } from './evidence/index.ts'
 import { fileError } from './files.ts'
@@ -15,12 +17,13 @@ import {
   type StopLadder,
   type SupervisorState,
 } from './helper/index.ts'
-import { loadImage, type GuestImage } from './image.ts'
+import { listImages, loadImage, type GuestImage } from './image.ts'
 import { acquireInstanceLock, type InstanceLock } from './instance-lock.ts'
 import { loadOrCreateKey } from './keys.ts'
 import { LocalSockets } from './local-sockets/index.ts'
 import { ConsoleLog, createLogger, type Logger } from './log.ts'
 import { LogBudget } from './log-budget.ts'
+import { readLog, type LogQuery } from './logs/index.ts'
 import { ensurePaths, type Paths } from './paths.ts'
 import {
   BsmError,
@@ -28,15 +31,21 @@ import {
   type AppSnapshot,
   type AuditVerdict,
   type BootResult,
+  type Bundle,
   type Degraded,
+  type Diagnosis,
   type EvidenceVerdict,
   type ExecOutputEvent,
   type HelperEvent,
   type HelperStatus,
+  type LogPage,
+  type LogSource,
   type QueryKind,
   type QueryResponse,
   type ResetReport,
   type Settings,
+  type SettingsPatch,
+  type SettingsView,
   type ToolCall,
 } from './protocol/index.ts'
 import { DispatchQueue } from './queue.ts'
@@ -62,6 +71,8 @@ export interface AppOptions {
   readonly settings?: Partial<Settings>
   /** Where people read progress; nothing is printed without it. */
   readonly people?: { write(text: string): unknown }
+  /** Where the programs and sources lie; absent from an app that was installed without them. */
+  readonly projectRoot?: string
   /** False leaves the VM stopped until someone asks for it. */
   readonly autoStart?: boolean
   readonly clock?: Clock
@@ -69,6 +80,8 @@ export interface AppOptions {
   readonly stopLadder?: StopLadder
   readonly deadlines?: SandboxDeadlines
   readonly bootMs?: number
+  /** Asked before every start of the helper whether it and the image of `recipe` may be used; rejects with why not. */
+  readonly admit?: (recipe: string) => Promise<void>
 }
 
 export type OutputListener = (event: ExecOutputEvent, client: string) => void
@@ -94,6 +107,7 @@ export class App {
   readonly #degradedStore: DegradedStore
   readonly #identity: HelperIdentityFile
   readonly #output = new EventEmitter<{ output: Parameters<OutputListener> }>()
+  readonly #logs = new EventEmitter<{ grew: [LogSource] }>()
   readonly #revival: Revival
   readonly #sleep: Sleep
   readonly #queries = new QueryLine()
@@ -137,6 +151,7 @@ export class App {
       limits: options.restartLimits,
       ladder: options.stopLadder,
       bootMs: options.bootMs,
+      admit: this.#admission(options.admit),
     })
     this.#sandbox = new HelperSandbox(this.#supervisor, options.deadlines)
     this.#revival = new Revival({
@@ -160,6 +175,11 @@ export class App {
     this.#stopped = new Promise((resolve) => (this.#markStopped = resolve))
   }
 
+  #admission(admit: AppOptions['admit']): (() => Promise<void>) | undefined {
+    if (admit === undefined) return undefined
+    return () => admit((this.#rising?.settings ?? this.#live.settings.current).image)
+  }
+
   // -------------------------------------------------------------- life
 
   /** Takes the state directory, opens the sockets, and begins to boot the VM. Throws a sentence. */
@@ -169,7 +189,9 @@ export class App {
     const lock = acquireInstanceLock(paths.lock)
     const undo: (() => void)[] = [() => lock.release()]
     try {
-      const { logger, consoleLog } = openLogs(paths.logsDir, this.#options.people)
+      const { logger, consoleLog } = openLogs(paths.logsDir, this.#options.people, (source) =>
+        this.#logs.emit('grew', source),
+      )
       undo.push(() => consoleLog.close())
       const settings = new SettingsStore(paths.settings, defaultSettings(), this.#options.settings)
       const clients = new ClientStore(paths.clients, this.#clock)
@@ -178,6 +200,7 @@ export class App {
         headPath: headPathOf(paths),
         key: loadOrCreateKey(paths.auditKey),
         now: () => this.#clock.now(),
+        onAppend: () => this.#logs.emit('grew', 'audit'),
       })
       undo.push(() => audit.close())
       if (audit.finding !== null) logger.warn(audit.finding)
@@ -203,6 +226,9 @@ export class App {
       for (const step of undo.reverse()) step()
       throw error
     }
+    const { settings, clients, evidence } = this.#live
+    this.#store.update({ first_run: evidence.empty && clients.list().length === 0 })
+    this.#showTargets(settings.current)
     this.#refresh()
     this.#swept = this.#sweep()
     if (this.#options.autoStart !== false && this.#degraded === null)
@@ -477,6 +503,17 @@ export class App {
     return () => this.#output.off('output', listener)
   }
 
+  /** Hears which log has lines more; for a guest that floods its console, very often. */
+  onLogGrew(listener: (source: LogSource) => void): () => void {
+    this.#logs.on('grew', listener)
+    return () => this.#logs.off('grew', listener)
+  }
+
+  /** A bounded piece of one of the app's own logs. Throws a sentence. */
+  readLog(query: LogQuery): LogPage {
+    return readLog(this.#options.paths, query)
+  }
+
   #enter(activity: Activity): void {
     this.#activity = activity
     this.#refresh()
@@ -702,6 +739,7 @@ export class App {
       list: () => clients.list(),
       add: (name) => {
         const token = clients.add(name)
+        this.#store.update({ first_run: false })
         audit.append('client_added', { client: name })
         return token
       },
@@ -713,7 +751,7 @@ export class App {
     }
   }
 
-  settings(set?: Partial<{ [K in keyof Settings]: Settings[K] | undefined }>): {
+  settings(set?: SettingsPatch): {
     settings: Settings
     restart_needed: boolean
   } {
@@ -722,13 +760,53 @@ export class App {
       const before = settings.current
       const after = settings.set(set)
       audit.append('settings_changed', { before: { ...before }, after: { ...after } })
+      this.#showTargets(after)
     }
     return { settings: settings.current, restart_needed: this.#restartNeeded(settings.current) }
+  }
+
+  /** The same for a person who is to choose: with the defaults, and what this machine has. */
+  settingsView(set?: SettingsPatch): SettingsView {
+    return {
+      ...this.settings(set),
+      defaults: this.#live.settings.defaults,
+      images: listImages(this.#options.imageDir),
+      host: { cpus: availableParallelism(), memory_mib: Math.floor(totalmem() / 1024 / 1024) },
+    }
+  }
+
+  #showTargets({ reset_target_fast_ms, reset_target_cold_ms }: Settings): void {
+    this.#store.update({
+      reset_target_ms: { fast_snapshot: reset_target_fast_ms, cold_boot: reset_target_cold_ms },
+    })
   }
 
   #restartNeeded(settings: Settings): boolean {
     const booted = this.#rising?.settings ?? settings
     return (['cpus', 'memory_mib', 'image'] as const).some((name) => booted[name] !== settings[name])
+  }
+
+  /** Runs every check there is, each with a deadline of its own. */
+  diagnose(): Promise<Diagnosis> {
+    return diagnose(this.#machine)
+  }
+
+  /** What a maintainer needs to see, without secrets. */
+  async supportBundle(): Promise<Bundle> {
+    const { name, zip, files } = await makeBundle(this.#machine, this.#options.paths, this.#clock.now())
+    return { name, data_b64: zip.toString('base64'), files }
+  }
+
+  get #machine(): Machine {
+    const { projectRoot = null, imageDir, helper } = this.#options
+    return thisMachine({
+      root: projectRoot,
+      imageDir,
+      env: process.env,
+      helper: () => helper,
+      app: () => this.status(),
+      audit: () => this.verifyAudit(),
+    })
   }
 
   verifyAudit(): Promise<AuditVerdict> {
@@ -805,10 +883,12 @@ const SILENT = createLogger({})
 function openLogs(
   directory: string,
   people: AppOptions['people'],
+  grew: (source: LogSource) => void,
 ): { logger: Logger; consoleLog: ConsoleLog } {
   try {
-    const logger = createLogger({ directory, ...(people === undefined ? {} : { people }) })
-    return { logger, consoleLog: new ConsoleLog(directory) }
+    const onLine = (): void => grew('app')
+    const logger = createLogger({ directory, onLine, ...(people === undefined ? {} : { people }) })
+    return { logger, consoleLog: new ConsoleLog(directory, () => grew('console')) }
   } catch (error) {
     throw fileError(error, 'open the log')
   }

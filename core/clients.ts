@@ -2,7 +2,7 @@ import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { z } from 'zod'
 import type { Clock } from './clock.ts'
 import { fileError, readSmallFile, replaceFile } from './files.ts'
-import { BsmError, ClientInfo } from './protocol/index.ts'
+import { BsmError, ClientInfo, type ClientsAction, type ClientsAnswer } from './protocol/index.ts'
 
 const StoredClient = ClientInfo.extend({ token_sha256: z.string().regex(/^[0-9a-f]{64}$/) })
 type StoredClient = z.infer<typeof StoredClient>
@@ -79,6 +79,24 @@ export class ClientStore {
       throw fileError(error, 'save clients.json')
     }
     this.#clients = clients
+  }
+}
+
+/** Does what a person asked, over whatever they asked it. */
+export function administerClients(
+  clients: { list: ClientStore['list']; add(name: string): string; revoke(name: string): void },
+  action: ClientsAction,
+): ClientsAnswer {
+  switch (action.do) {
+    case 'list':
+      return { clients: clients.list() }
+    case 'add': {
+      const token = clients.add(action.name)
+      return { clients: clients.list(), token }
+    }
+    case 'revoke':
+      clients.revoke(action.name)
+      return { clients: clients.list() }
   }
 }
 

@@ -1,3 +1,4 @@
+import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileError, readSmallFile } from './files.ts'
 import { BsmError, ImageManifest } from './protocol/index.ts'
@@ -33,6 +34,26 @@ export function loadImage(imageDir: string, recipe: string): GuestImage {
     initrd: join(directory, manifest.initrd.file),
     rootfs: join(directory, manifest.rootfs.file),
   }
+}
+
+/** The images of a directory that can be read; others are `bsm doctor`'s business. */
+export function listImages(
+  imageDir: string,
+): { recipe: string; image_version: string; image_digest: string }[] {
+  let names: string[]
+  try {
+    names = readdirSync(imageDir).sort()
+  } catch {
+    return []
+  }
+  return names.flatMap((recipe) => {
+    try {
+      const { image_version, image_digest } = loadImage(imageDir, recipe).manifest
+      return [{ recipe, image_version, image_digest }]
+    } catch {
+      return []
+    }
+  })
 }
 
 /** What makes the image of a recipe. */

@@ -10,6 +10,8 @@ interface LogOptions {
   readonly directory?: string
   /** Where people read; nothing is shown without it. */
   readonly people?: { write(text: string): unknown }
+  /** Hears that the file has a line more. */
+  readonly onLine?: () => void
 }
 
 const MAX_BYTES = 2 * 1024 * 1024
@@ -17,9 +19,10 @@ const KEPT_FILES = 3
 const CONSOLE_FILES = 1
 const CONSOLE_LINE = 4_096
 
-export function createLogger({ directory, people }: LogOptions): Logger {
+export function createLogger({ directory, people, onLine }: LogOptions): Logger {
   const streams: pino.StreamEntry[] = []
-  if (directory !== undefined) streams.push({ level: 'debug', stream: new RotatingFile(directory, 'app') })
+  if (directory !== undefined)
+    streams.push({ level: 'debug', stream: new RotatingFile(directory, 'app', KEPT_FILES, onLine) })
   if (people !== undefined)
     streams.push({ level: 'info', stream: { write: (line: string) => void people.write(forPeople(line)) } })
   const options: pino.LoggerOptions = {
@@ -34,8 +37,8 @@ export function createLogger({ directory, people }: LogOptions): Logger {
 export class ConsoleLog {
   readonly #file: RotatingFile
 
-  constructor(directory: string) {
-    this.#file = new RotatingFile(directory, 'console', CONSOLE_FILES)
+  constructor(directory: string, onLine?: () => void) {
+    this.#file = new RotatingFile(directory, 'console', CONSOLE_FILES, onLine)
   }
 
   write(now: Date, line: string): void {
@@ -51,12 +54,14 @@ export class ConsoleLog {
 class RotatingFile {
   readonly #path: string
   readonly #kept: number
+  readonly #onLine: () => void
   #fd: number
   #size: number
 
-  constructor(directory: string, name: string, kept = KEPT_FILES) {
+  constructor(directory: string, name: string, kept: number, onLine: () => void = () => undefined) {
     this.#path = join(directory, `${name}.log`)
     this.#kept = kept
+    this.#onLine = onLine
     this.#fd = openAppend(this.#path)
     this.#size = fstatSync(this.#fd).size
   }
@@ -66,6 +71,7 @@ class RotatingFile {
     try {
       if (this.#size > MAX_BYTES) this.#rotate()
       this.#size += writeSync(this.#fd, line)
+      this.#onLine()
     } catch {
       // Nowhere left to say so.
     }

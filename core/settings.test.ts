@@ -5,7 +5,8 @@ import { defaultSettings, SettingsStore } from './settings.ts'
 import { temporaryDirectory } from './testing/fixture.ts'
 
 const settingsPath = (): string => join(temporaryDirectory(), 'settings.json')
-const DEFAULTS = { cpus: 1, memory_mib: 512, image: 'base' }
+const TARGETS = { reset_target_fast_ms: 1_000, reset_target_cold_ms: 5_000 }
+const DEFAULTS = { cpus: 1, memory_mib: 512, image: 'base', ...TARGETS }
 
 describe('settings', () => {
   it.each([
@@ -28,8 +29,8 @@ describe('settings', () => {
     const path = settingsPath()
     new SettingsStore(path, DEFAULTS).set({ image: 'python', cpus: 4 })
     const store = new SettingsStore(path, DEFAULTS, { image: 'mine', memory_mib: 256 })
-    expect(store.current).toEqual({ cpus: 4, memory_mib: 256, image: 'mine' })
-    expect(store.set({ image: 'base' })).toEqual({ cpus: 4, memory_mib: 256, image: 'base' })
+    expect(store.current).toEqual({ cpus: 4, memory_mib: 256, image: 'mine', ...TARGETS })
+    expect(store.set({ image: 'base' })).toEqual({ cpus: 4, memory_mib: 256, image: 'base', ...TARGETS })
     expect(new SettingsStore(path, DEFAULTS).current).toEqual({ ...DEFAULTS, cpus: 4, image: 'base' })
   })
 

@@ -1,9 +1,9 @@
 import { accessSync, constants } from 'node:fs'
-import type { z } from 'zod'
 import { fileError, readSmallFile, replaceFile } from './files.ts'
 import { BsmError, Settings, SettingsPatch } from './protocol/index.ts'
 
-type Patch = z.infer<typeof SettingsPatch>
+/** Milliseconds, by the protocol (§1). */
+const RESET_TARGETS = { reset_target_fast_ms: 1_000, reset_target_cold_ms: 5_000 }
 
 /**
  * The VM of someone who set nothing: one CPU and 512 MiB where QEMU must emulate ARM64 (a second emulated
@@ -15,7 +15,8 @@ export function defaultSettings(
   kvm: () => boolean = kvmUsable,
 ): Settings {
   const hardware = platform === 'darwin' || (platform === 'linux' && arch === 'arm64' && kvm())
-  return hardware ? { cpus: 2, memory_mib: 1024, image: 'base' } : { cpus: 1, memory_mib: 512, image: 'base' }
+  const rest = { image: 'base', ...RESET_TARGETS }
+  return hardware ? { cpus: 2, memory_mib: 1024, ...rest } : { cpus: 1, memory_mib: 512, ...rest }
 }
 
 function kvmUsable(): boolean {
@@ -31,15 +32,19 @@ function kvmUsable(): boolean {
 export class SettingsStore {
   readonly #path: string
   readonly #defaults: Settings
-  #set: Patch
+  #set: SettingsPatch
   /** Asked for on the command line: stands above what is set, and is gone with the process. */
-  #thisRun: Patch
+  #thisRun: SettingsPatch
 
-  constructor(path: string, defaults: Settings = defaultSettings(), thisRun: Patch = {}) {
+  constructor(path: string, defaults: Settings = defaultSettings(), thisRun: SettingsPatch = {}) {
     this.#path = path
     this.#defaults = defaults
     this.#set = load(path)
     this.#thisRun = SettingsPatch.parse(thisRun)
+  }
+
+  get defaults(): Settings {
+    return this.#defaults
   }
 
   get current(): Settings {
@@ -47,7 +52,7 @@ export class SettingsStore {
   }
 
   /** On disk before it returns. What is set now counts now, whatever this run began with. */
-  set(patch: Patch): Settings {
+  set(patch: SettingsPatch): Settings {
     const merged = SettingsPatch.parse({ ...this.#set, ...patch })
     try {
       replaceFile(this.#path, `${JSON.stringify(merged, null, 2)}\n`)
@@ -60,7 +65,7 @@ export class SettingsStore {
   }
 }
 
-function load(path: string): Patch {
+function load(path: string): SettingsPatch {
   try {
     const text = readSmallFile(path, 64 * 1024)
     return text === null ? {} : SettingsPatch.parse(JSON.parse(text))

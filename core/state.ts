@@ -131,6 +131,8 @@ export class StateStore {
       tools: [],
       helper_restarts: 0,
       last_crash: null,
+      first_run: false,
+      reset_target_ms: { fast_snapshot: 1_000, cold_boot: 5_000 },
     })
   }
 
@@ -157,7 +159,8 @@ export class StateStore {
   }
 
   recordDispatch(record: DispatchRecord): void {
-    this.update({ dispatches: [withShortError(record), ...this.#snapshot.dispatches].slice(0, LIST_LENGTH) })
+    const dispatches = [withShortError(record), ...this.#snapshot.dispatches].slice(0, LIST_LENGTH)
+    this.update({ dispatches, first_run: false })
   }
 
   updateDispatch(commandId: string, patch: Partial<DispatchRecord>): void {

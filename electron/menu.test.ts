@@ -18,6 +18,8 @@ const snapshot = (part: Partial<AppSnapshot>): AppSnapshot => ({
   tools: [],
   helper_restarts: 0,
   last_crash: null,
+  first_run: false,
+  reset_target_ms: { fast_snapshot: 1_000, cold_boot: 5_000 },
   ...part,
 })
 const DISABLED = describeLogin('not-registered', true)

@@ -3,7 +3,9 @@
  * the front door also exports what needs Node.
  */
 export type { AgentExecResponse, EvidenceVerdict, SandboxResetState } from '../core/protocol/agent.ts'
+export type { ClientInfo, ClientsAction, ClientsAnswer } from '../core/protocol/clients.ts'
 export type { Accelerator, Backend, BootPath, OutputStream } from '../core/protocol/common.ts'
+export type { Bundle, CheckResult, Diagnosis } from '../core/protocol/diagnostics.ts'
 export type { WireError } from '../core/protocol/errors.ts'
 export type {
   ChannelStatus,
@@ -16,6 +18,8 @@ export type {
   WipeProof,
 } from '../core/protocol/helper.ts'
 export type { ToolSpec } from '../core/protocol/image.ts'
+export type { LogLine, LogPage, LogSource } from '../core/protocol/logs.ts'
+export type { Settings, SettingsPatch, SettingsView } from '../core/protocol/settings.ts'
 export type {
   AppSnapshot,
   AppState,

@@ -1,30 +1,87 @@
+import { writeFile } from 'node:fs/promises'
+import { resolve } from 'node:path'
 import type { AddCommand } from '../cli.ts'
-import { CHECKS, runChecks, thisMachine, type Result } from '../doctor/index.ts'
+import { connectControl } from '../connect.ts'
 import { EXIT_CODE } from '../exit-codes.ts'
 import { escapeLine } from '../format/escape.ts'
 import { table } from '../format/table.ts'
+import { bytes, diagnose, makeBundle, resolvePaths, thisMachine } from '../../core/index.ts'
+import type { CheckResult } from '../../core/protocol/index.ts'
+import { projectRoot } from '../project-root.ts'
+import { locateHelper, locateImage } from '../up/locate.ts'
+import { UsageError } from '../usage-error.ts'
 
 const SIGN = { ok: '✓', warn: '!', fail: '✗' } as const
+const STATUS_WITHIN_MS = 5_000
 
 export const doctor: AddCommand = (program, cli) => {
   program
     .command('doctor')
     .description('check this machine and the app, and say what mends what is missing')
+    .option('--bundle <file>', 'write findings, logs and settings, without secrets, to a new zip file')
     .option('--json', 'print the findings as one JSON object')
     .addHelpText(
       'after',
-      '\nEnds with 1 when a check fails; warnings do not count.\n\nExample:\n  bsm doctor',
+      '\nEnds with 1 when a check fails; warnings do not count. With --bundle it ends with 0 once the file is written.\n\nExamples:\n  bsm doctor\n  bsm doctor --bundle bsm.zip',
     )
-    .action(async (options: { json?: true }) => {
-      const results = await runChecks(CHECKS, thisMachine(cli.io.env))
-      const ok = results.every((result) => result.status !== 'fail')
-      if (options.json) cli.json({ ok, checks: results })
-      else for (const line of table(results.flatMap(rows))) cli.say(line)
+    .action(async ({ bundle, json }: { bundle?: string; json?: true }) => {
+      const machine = machineOf(cli.io.env)
+      if (bundle !== undefined) {
+        const { zip, files } = await makeBundle(machine, resolvePaths(cli.io.env), new Date())
+        const path = resolve(bundle)
+        await writeNew(path, zip)
+        if (json) cli.json({ path, bytes: zip.length, files })
+        else {
+          for (const line of table(files.map(({ name, bytes: size }) => [name, bytes(size)]))) cli.say(line)
+          cli.say(`${path}: ${bytes(zip.length)}. Read it before you send it to anyone.`)
+        }
+        return
+      }
+      const { ok, checks } = await diagnose(machine)
+      if (json) cli.json({ ok, checks })
+      else for (const line of table(checks.flatMap(rows))) cli.say(line)
       cli.exitCode = ok ? EXIT_CODE.ok : EXIT_CODE.finding
     })
 }
 
-function rows({ status, title, message, remedy }: Result): string[][] {
+/** This machine, seen from a terminal: the app, if one runs, is asked over its socket. */
+function machineOf(env: NodeJS.ProcessEnv): ReturnType<typeof thisMachine> {
+  return thisMachine({
+    root: projectRoot,
+    imageDir: locateImage(undefined, projectRoot).imageDir,
+    env,
+    helper: () => locateHelper(undefined, projectRoot, { platform: process.platform, env }),
+    app: () => askApp(env, (control) => control.status({ timeoutMs: STATUS_WITHIN_MS })),
+    audit: () => askApp(env, (control) => control.verifyAudit()),
+  })
+}
+
+async function askApp<T>(
+  env: NodeJS.ProcessEnv,
+  ask: (control: Awaited<ReturnType<typeof connectControl>>) => Promise<T>,
+): Promise<T | null> {
+  try {
+    await using control = await connectControl(env)
+    return await ask(control)
+  } catch {
+    return null
+  }
+}
+
+/** Never over a file that is there: a person chose the name, and may have meant another. */
+async function writeNew(path: string, data: Buffer): Promise<void> {
+  try {
+    await writeFile(path, data, { flag: 'wx', mode: 0o600 })
+  } catch (error) {
+    const why = error instanceof Error && 'code' in error && error.code === 'EEXIST'
+    throw new UsageError(
+      why ? `${path} exists already` : `${path} cannot be written: ${String(error)}`,
+      'give --bundle the name of a new file',
+    )
+  }
+}
+
+function rows({ status, title, message, remedy }: CheckResult): string[][] {
   const finding = [SIGN[status], title, escapeLine(message)]
   return remedy === undefined ? [finding] : [finding, ['', '', `→ ${escapeLine(remedy)}`]]
 }

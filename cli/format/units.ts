@@ -1,3 +1,5 @@
+export { bytes } from '../../core/index.ts'
+
 /** Milliseconds as a person reads them: `0.4 ms`, `12 ms`, `1.2 s`, `3 min 5 s`, `2 h 10 min`. */
 export function duration(ms: number): string {
   if (ms < 1) return `${ms.toFixed(1)} ms`
@@ -8,17 +10,6 @@ export function duration(ms: number): string {
   if (whole < 3_600) return `${Math.floor(whole / 60)} min ${whole % 60} s`
   if (whole >= 48 * 3_600) return `${Math.floor(whole / 86_400)} days`
   return `${Math.floor(whole / 3_600)} h ${Math.floor((whole % 3_600) / 60)} min`
-}
-
-/** Bytes in binary units: `512 B`, `1.5 KiB`, `60 MiB`. */
-export function bytes(count: number): string {
-  let value = count
-  for (const unit of ['B', 'KiB', 'MiB', 'GiB']) {
-    if (value < 1_024 || unit === 'GiB')
-      return `${value < 10 && unit !== 'B' ? value.toFixed(1) : Math.round(value)} ${unit}`
-    value /= 1_024
-  }
-  return `${count} B`
 }
 
 /** How long ago a timestamp of the wire was. */

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { snapshot } from '../testing/snapshot.ts'
+import { snapshot } from '../../core/testing/snapshot.ts'
 import { Progress } from './progress.ts'
 
 describe('progress', () => {

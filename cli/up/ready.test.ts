@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { snapshot } from '../testing/snapshot.ts'
+import { snapshot } from '../../core/testing/snapshot.ts'
 import { readyJson, readyLine, readyNotes } from './ready.ts'
 
 const url = 'http://127.0.0.1:4711/#token=abc'

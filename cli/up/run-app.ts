@@ -40,6 +40,7 @@ export async function runApp(cli: Cli, options: UpOptions, onReady: (ready: Read
     imageDir: place.imageDir,
     settings: settingsOf(options, place),
     helper: locateHelper(options.helper, projectRoot, { platform: process.platform, env: cli.io.env }),
+    projectRoot,
     people: { write: (text) => ready && !inBackground && cli.io.stderr.write(text) },
     autoStart: false,
   })

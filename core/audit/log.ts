@@ -31,6 +31,8 @@ export interface AuditOptions {
   readonly headPath: string
   readonly key: Buffer
   readonly now?: () => Date
+  /** Hears that the log has an entry more. */
+  readonly onAppend?: () => void
 }
 
 /** Beside the key, one for each state directory: whoever can change the log shall not reach its count. */
@@ -125,6 +127,7 @@ export class AuditLog {
     this.#last = entry.hash
     if (kind === 'recovered') this.#degraded = false
     this.#countIt()
+    this.#options.onAppend?.()
     return entry.hash
   }
 

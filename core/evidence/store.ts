@@ -39,6 +39,11 @@ export class EvidenceStore {
     return join(this.#directory, `${commandId}.ndjson`)
   }
 
+  /** Nothing was ever dispatched here, as far as is still known. */
+  get empty(): boolean {
+    return this.#chains.length === 0
+  }
+
   /** Whether a chain of this command is kept: its id must not be used again. */
   has(commandId: string): boolean {
     const id = commandId.toLowerCase()

@@ -13,7 +13,12 @@ const LADDER = { shutdownMs: 1_000, eofMs: 700, sigtermMs: 700, sigkillMs: 2_000
 
 function supervise(
   script = '',
-  options: { restarts?: number; bootMs?: number; identity?: (path: string) => HelperIdentityFile } = {},
+  options: {
+    restarts?: number
+    bootMs?: number
+    identity?: (path: string) => HelperIdentityFile
+    admit?: () => Promise<void>
+  } = {},
 ) {
   const directory = temporaryDirectory()
   const identityPath = join(directory, 'helper.json')
@@ -35,6 +40,7 @@ function supervise(
       stableMs: 60_000,
     },
     bootMs: options.bootMs,
+    admit: options.admit,
   })
   onCleanup(() => supervisor.stop())
   const identity = (): ProcessIdentity =>
@@ -71,6 +77,33 @@ describe('a supervised helper', () => {
     process.kill(identity().pid, 'SIGKILL')
     await expect(asked).rejects.toThrow('The helper was killed by SIGKILL.')
     await eventually(() => kinds().filter((kind) => kind === 'ready').length === 2)
+  })
+
+  it('is admitted before every start, and a refusal is final', async () => {
+    const answers = [Promise.resolve(), Promise.reject(new BsmError('IMAGE_MISMATCH', 'app', 'Not ours.'))]
+    answers[1]?.catch(() => undefined)
+    let asked = 0
+    const admit = () => answers[asked++] ?? Promise.resolve()
+    const { supervisor, identity, kinds } = supervise('', { admit })
+    await supervisor.start([])
+    process.kill(identity().pid, 'SIGKILL')
+    await eventually(() => kinds().at(-1) === 'failed')
+    expect(supervisor.state).toMatchObject({ error: { code: 'IMAGE_MISMATCH', message: 'Not ours.' } })
+    expect(asked).toBe(2)
+    expect(kinds().filter((kind) => kind === 'ready')).toHaveLength(1)
+  })
+
+  it('is not started when it was stopped while it waited to be admitted', async () => {
+    let admitted: () => void = () => undefined
+    const admit = () => new Promise<void>((resolve) => (admitted = resolve))
+    const { supervisor, identityPath, kinds } = supervise('', { admit })
+    const started = supervisor.start([])
+    await supervisor.stop()
+    await expect(started).rejects.toMatchObject({ code: 'CANCELLED' })
+    admitted()
+    await sleep(0)
+    expect(existsSync(identityPath)).toBe(false)
+    expect(kinds()).toEqual(['starting', 'stopping', 'stopped'])
   })
 
   it('is given up after its budget of restarts, with the last reason', async () => {

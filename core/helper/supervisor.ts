@@ -27,6 +27,8 @@ interface SupervisorOptions {
   readonly ladder?: StopLadder | undefined
   /** Milliseconds until `boot_result` at the latest. */
   readonly bootMs?: number | undefined
+  /** Asked before every start of a helper, a restart included; what it rejects with is final. */
+  readonly admit?: (() => Promise<void>) | undefined
 }
 
 /** A cold boot under emulation on a busy machine, with the image checked before and the snapshot made after. */
@@ -46,6 +48,8 @@ export class HelperSupervisor {
   #startAfterStop: readonly string[] | null = null
   #readySince: number | null = null
   #restart: NodeJS.Timeout | undefined
+  /** The start that waits to be admitted; one that was overtaken is forgotten. */
+  #attempt: symbol | null = null
   #stopping: Promise<void> | null = null
   /** A process that was taken out and is not gone yet. */
   #ending: Promise<void> | null = null
@@ -133,6 +137,17 @@ export class HelperSupervisor {
 
   #launch(): void {
     this.#enter({ kind: 'starting' })
+    const { admit } = this.#options
+    if (admit === undefined) return this.#spawn()
+    const attempt = (this.#attempt = Symbol('start'))
+    const current = (): boolean => this.#attempt === attempt && this.#is('starting')
+    admit().then(
+      () => current() && this.#spawn(),
+      (error: unknown) => current() && this.#fail(BsmError.from(error, 'app')),
+    )
+  }
+
+  #spawn(): void {
     const { command, args, env, cwd, ladder } = this.#options
     let own: HelperProcess | null = null
     const current = (): boolean => own !== null && this.#process === own

@@ -1,4 +1,5 @@
 import type { App } from '../app.ts'
+import { administerClients } from '../clients.ts'
 import { AgentRequest, ControlRequest, type AppSnapshot } from '../protocol/index.ts'
 import { badRequest, type Connection, type Peer } from './connection.ts'
 
@@ -68,27 +69,13 @@ async function administer(app: App, request: AdminRequest): Promise<object> {
     case 'settings':
       return app.settings(request.set)
     case 'clients':
-      return clients(app, request.action)
+      return administerClients(app.clients, request.action)
     case 'open':
       return { url: app.openUi() }
     case 'audit_verify':
       return { verdict: await app.verifyAudit() }
     case 'evidence_verify':
       return { verdict: await app.verifyEvidence(request.command_id) }
-  }
-}
-
-function clients(app: App, action: Extract<AdminRequest, { kind: 'clients' }>['action']): object {
-  switch (action.do) {
-    case 'list':
-      return { clients: app.clients.list() }
-    case 'add': {
-      const token = app.clients.add(action.name)
-      return { clients: app.clients.list(), token }
-    }
-    case 'revoke':
-      app.clients.revoke(action.name)
-      return { clients: app.clients.list() }
   }
 }
 

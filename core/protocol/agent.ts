@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { ClientsAction, ClientsAnswer } from './clients.ts'
 import { Accelerator, Backend, Digest, Timestamp, Uuid } from './common.ts'
 import { WireError } from './errors.ts'
 import { QueryKind } from './guest.ts'
@@ -13,6 +14,7 @@ import {
   VerifyResponse,
   execFields,
 } from './helper.ts'
+import { Settings, SettingsPatch } from './settings.ts'
 import { AppSnapshot } from './ui.ts'
 
 /** `agent.sock` and `control.sock` (§5): NDJSON, one JSON object a line. */
@@ -106,14 +108,8 @@ export const ControlRequest = z.discriminatedUnion('kind', [
   request('down', { quit: z.boolean() }),
   /** Leaves degraded mode; audited. */
   request('recover', { reason: z.string().min(3).max(500) }),
-  request('settings', { set: z.lazy(() => SettingsPatch).optional() }),
-  request('clients', {
-    action: z.discriminatedUnion('do', [
-      z.strictObject({ do: z.literal('list') }),
-      z.strictObject({ do: z.literal('add'), name: z.string().regex(/^[A-Za-z0-9._-]{1,64}$/) }),
-      z.strictObject({ do: z.literal('revoke'), name: z.string() }),
-    ]),
-  }),
+  request('settings', { set: SettingsPatch.optional() }),
+  request('clients', { action: ClientsAction }),
   /** A fresh single-use UI address. */
   request('open', {}),
   request('audit_verify', {}),
@@ -121,23 +117,6 @@ export const ControlRequest = z.discriminatedUnion('kind', [
   request('evidence_verify', { command_id: Uuid }),
 ])
 export type ControlRequest = z.infer<typeof ControlRequest>
-
-export const Settings = z.object({
-  cpus: z.int().min(1).max(64),
-  memory_mib: z.int().min(128).max(65_536),
-  /** Recipe name under the image directory, e.g. `base`. */
-  image: z.string().regex(/^[A-Za-z0-9._-]{1,64}$/),
-})
-export type Settings = z.infer<typeof Settings>
-export const SettingsPatch = Settings.partial()
-export type SettingsPatch = z.infer<typeof SettingsPatch>
-
-export const ClientInfo = z.object({
-  name: z.string(),
-  created_at: Timestamp,
-  last_seen: Timestamp.nullable(),
-})
-export type ClientInfo = z.infer<typeof ClientInfo>
 
 export const AuditVerdict = z.object({
   ok: z.boolean(),
@@ -165,7 +144,7 @@ export const ControlResponse = z.discriminatedUnion('kind', [
   response('down_response', { ok: z.literal(true) }),
   response('recover_response', { ok: z.literal(true) }),
   response('settings_response', { settings: Settings, restart_needed: z.boolean() }),
-  response('clients_response', { clients: z.array(ClientInfo), token: z.string().optional() }),
+  response('clients_response', ClientsAnswer.shape),
   response('open_response', { url: z.url() }),
   response('audit_verify_response', { verdict: AuditVerdict }),
   response('evidence_verify_response', { verdict: EvidenceVerdict }),

@@ -1,9 +1,12 @@
 import { z } from 'zod'
+import { ClientsAction } from './clients.ts'
 import { Base64, Digest, OutputStream, TextEncoding, Timestamp, Uuid } from './common.ts'
 import { WireError } from './errors.ts'
 import { HelperStatus, ResetReport } from './helper.ts'
 import { PerStream } from './guest.ts'
 import { ToolSpec } from './image.ts'
+import { LogCursor, LogSource } from './logs.ts'
+import { SettingsPatch } from './settings.ts'
 
 /** What a person's window gets, over IPC in the app and over a WebSocket headless (§5). */
 
@@ -67,6 +70,10 @@ export const AppSnapshot = z.object({
   /** Restarts of the helper since the app started, and why the last one. */
   helper_restarts: z.int().nonnegative(),
   last_crash: z.string().nullable(),
+  /** Nothing was ever dispatched from this state directory, and nobody was given access to it. */
+  first_run: z.boolean(),
+  /** Milliseconds that the median of each kind of reset is held against; a person may set them. */
+  reset_target_ms: z.object({ fast_snapshot: z.int().positive(), cold_boot: z.int().positive() }),
 })
 export type AppSnapshot = z.infer<typeof AppSnapshot>
 
@@ -97,6 +104,26 @@ export const UiRequest = z.discriminatedUnion('action', [
   }),
   z.strictObject({ id: z.int(), action: z.literal('cancel'), command_id: Uuid }),
   z.strictObject({ id: z.int(), action: z.literal('verify_evidence'), command_id: Uuid }),
+  /** Whether anybody sees the page. While nobody does, no snapshots come; output goes on, it comes only once. */
+  z.strictObject({ id: z.int(), action: z.literal('attend'), seen: z.boolean() }),
+  /** Answers with a SettingsView. */
+  z.strictObject({ id: z.int(), action: z.literal('settings'), set: SettingsPatch.optional() }),
+  /** Answers with a ClientsAnswer. */
+  z.strictObject({ id: z.int(), action: z.literal('clients'), what: ClientsAction }),
+  /** Answers with a LogPage: the end of the log, or what comes after or before a place in it. */
+  z.strictObject({
+    id: z.int(),
+    action: z.literal('logs'),
+    source: LogSource,
+    after: LogCursor.optional(),
+    before: LogCursor.optional(),
+  }),
+  /** From here on `log_grew` tells when there is more in this log; null ends it. One log at a time. */
+  z.strictObject({ id: z.int(), action: z.literal('follow_log'), source: LogSource.nullable() }),
+  /** Answers with a Diagnosis. */
+  z.strictObject({ id: z.int(), action: z.literal('diagnose') }),
+  /** Answers with a Bundle. */
+  z.strictObject({ id: z.int(), action: z.literal('bundle') }),
 ])
 export type UiRequest = z.infer<typeof UiRequest>
 /** What a page may ask once it is let in, whatever carries it; over IPC there is no `auth` and nothing else. */
@@ -114,6 +141,8 @@ export const UiMessage = z.discriminatedUnion('type', [
     data_b64: Base64,
     seq: z.int().positive(),
   }),
+  /** At most four a second; what is new is asked for with `logs`. */
+  z.object({ type: z.literal('log_grew'), source: LogSource }),
   z.object({
     type: z.literal('reply'),
     id: z.int(),

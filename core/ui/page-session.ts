@@ -1,6 +1,13 @@
 import { setMaxListeners } from 'node:events'
 import type { App } from '../app.ts'
-import { BsmError, type AppSnapshot, type PageRequest, type UiMessage } from '../protocol/index.ts'
+import {
+  BsmError,
+  type AppSnapshot,
+  type LogSource,
+  type PageRequest,
+  type UiMessage,
+} from '../protocol/index.ts'
+import { LogFollower } from './log-follower.ts'
 import { perform } from './perform.ts'
 
 /** A snapshot waits while this much is unsent; a newer one takes its place. */
@@ -28,6 +35,7 @@ export class PageSession {
   #unsent: NodeJS.Timeout | undefined
   #stopSnapshots: (() => void) | null = null
   #stopOutput: (() => void) | null
+  #follower: LogFollower | null = null
 
   constructor(app: App, transport: PageTransport) {
     this.#app = app
@@ -56,6 +64,7 @@ export class PageSession {
   /** Idempotent. */
   close(): void {
     this.pause()
+    this.#follow(null)
     this.#stopOutput?.()
     this.#stopOutput = null
     this.#gone.abort()
@@ -70,13 +79,32 @@ export class PageSession {
     }
     this.#inFlight += 1
     try {
-      const result = await perform(this.#app, request, this.#gone.signal)
+      const result = await this.#perform(request)
       this.#send({ type: 'reply', id, ok: true, ...(result === undefined ? {} : { result: plain(result) }) })
     } catch (error) {
       this.#send({ type: 'reply', id, ok: false, error: BsmError.from(error, 'app').toWire() })
     } finally {
       this.#inFlight -= 1
     }
+  }
+
+  async #perform(request: PageRequest): Promise<object | undefined> {
+    switch (request.action) {
+      case 'attend':
+        return void (request.seen ? this.resume() : this.pause())
+      case 'follow_log':
+        return void this.#follow(request.source)
+      default:
+        return perform(this.#app, request, this.#gone.signal)
+    }
+  }
+
+  #follow(source: LogSource | null): void {
+    this.#follower?.close()
+    this.#follower =
+      source === null || this.#gone.signal.aborted
+        ? null
+        : new LogFollower(this.#app, source, () => this.#send({ type: 'log_grew', source }))
   }
 
   #show(snapshot: AppSnapshot): void {

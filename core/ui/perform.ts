@@ -1,14 +1,18 @@
 import { randomUUID } from 'node:crypto'
 import type { App } from '../app.ts'
+import { administerClients } from '../clients.ts'
 import type { PageRequest } from '../protocol/index.ts'
 
 /** The name under which dispatches from a page run. */
 const CLIENT = 'ui'
 
+/** What concerns the app; the rest is between a page and its session. */
+type AppRequest = Exclude<PageRequest, { action: 'attend' | 'follow_log' }>
+
 /** What each button does. `signal` aborts when the page is gone. */
 export async function perform(
   app: App,
-  request: PageRequest,
+  request: AppRequest,
   signal: AbortSignal,
 ): Promise<object | undefined> {
   switch (request.action) {
@@ -32,5 +36,15 @@ export async function perform(
       return { cancelled: app.cancel(request.command_id) }
     case 'verify_evidence':
       return app.verifyEvidence(request.command_id)
+    case 'settings':
+      return app.settingsView(request.set)
+    case 'clients':
+      return administerClients(app.clients, request.what)
+    case 'logs':
+      return app.readLog(request)
+    case 'diagnose':
+      return app.diagnose()
+    case 'bundle':
+      return app.supportBundle()
   }
 }

@@ -19,6 +19,7 @@ import {
   imageDigest,
 } from './manifest.ts'
 import { type Package, lockedPackages } from './packages.ts'
+import { packImage, readCommitted, record, takeImage } from './published.ts'
 import { type Recipe, guestDir, matcher, readRecipe } from './recipe.ts'
 import { beside, replaceFolder, sweep } from './replace.ts'
 import { makeDisk, populate } from './rootfs.ts'
@@ -226,6 +227,10 @@ const USAGE = `Usage: npm run guest -- [options]
                        test adds a root tool for the project's own tests: never ship it
   --update             ask apt for newer packages
   --force              build even if nothing changed
+  --pack FILE          also writes the image into one file, for a machine that cannot build it
+  --record             also records its digest in guest/published.json, as that of the image of releases
+  --from FILE          builds nothing: takes what --pack wrote, checked against the recorded digest
+  --digest DIGEST      with --from: checked against this one instead, as --pack printed it
   --help               this text
 See docs/guest-image.md.
 `
@@ -239,6 +244,10 @@ function readOptions() {
         variant: { type: 'string', default: 'product' },
         update: { type: 'boolean', default: false },
         force: { type: 'boolean', default: false },
+        pack: { type: 'string' },
+        record: { type: 'boolean', default: false },
+        from: { type: 'string' },
+        digest: { type: 'string' },
         help: { type: 'boolean', short: 'h', default: false },
       },
     })
@@ -251,15 +260,28 @@ function readOptions() {
 }
 
 async function main(): Promise<void> {
-  const { help, out, ...options } = readOptions()
+  const { help, out, pack, record: recorded, from, digest: expected, ...options } = readOptions()
   if (help) {
     process.stdout.write(USAGE)
     return
   }
   const start = Date.now()
   const log = (line: string) => process.stderr.write(`guest: ${line}\n`)
+  if (from !== undefined) {
+    const dir = resolve(out ?? join(guestDir, '../out/guest', options.recipe))
+    await takeImage({ file: from, dir, digest: expected ?? readCommitted(options.recipe) })
+    log(`took ${from} into ${dir}`)
+    return
+  }
+  if (process.platform !== 'linux')
+    throw new ImageBuildError(
+      'A guest image is built on Linux.',
+      'Take one that was built there: npm run guest -- --from FILE.',
+    )
   const result = await buildImage({ ...options, log, ...(out === undefined ? {} : { out }) })
   log(`${result.rebuilt ? 'built' : 'nothing changed in'} ${result.dir} (${String(Date.now() - start)} ms)`)
+  if (pack !== undefined) log(`packed into ${pack}, --digest ${await packImage(result.dir, pack)}`)
+  if (recorded) log(`recorded ${await record(result.dir)} in guest/published.json`)
 }
 
 if (process.argv[1] !== undefined && resolve(process.argv[1]) === import.meta.filename) {

@@ -1,14 +1,30 @@
-import type { AgentExecResponse, EvidenceVerdict, UiMessage, UiRequest, WireError } from '../protocol.ts'
+import type {
+  AgentExecResponse,
+  Bundle,
+  ClientsAnswer,
+  Diagnosis,
+  EvidenceVerdict,
+  LogPage,
+  SettingsView,
+  UiMessage,
+  UiRequest,
+  WireError,
+} from '../protocol.ts'
 
 /** What the page can ask, without the number that pairs a question with its answer. */
 export type Call = UiRequest extends infer R ? (R extends { id: number } ? Omit<R, 'id'> : never) : never
 
 /** What each question is answered with. */
-export type Answer<C extends Call> = C extends { action: 'run' }
-  ? AgentExecResponse
-  : C extends { action: 'verify_evidence' }
-    ? EvidenceVerdict
-    : unknown
+export type Answer<C extends Call> = C['action'] extends keyof Answers ? Answers[C['action']] : unknown
+type Answers = {
+  run: AgentExecResponse
+  verify_evidence: EvidenceVerdict
+  settings: SettingsView
+  clients: ClientsAnswer
+  logs: LogPage
+  diagnose: Diagnosis
+  bundle: Bundle
+}
 
 export type Connection =
   | { kind: 'connecting' }
@@ -20,7 +36,8 @@ export type Connection =
 
 export type Snapshot = Extract<UiMessage, { type: 'snapshot' }>
 export type Output = Extract<UiMessage, { type: 'output' }>
-export type BridgeEvent = Snapshot | Output | { type: 'connection'; connection: Connection }
+export type LogGrew = Extract<UiMessage, { type: 'log_grew' }>
+export type BridgeEvent = Snapshot | Output | LogGrew | { type: 'connection'; connection: Connection }
 
 /**
  * The page's one way out: a WebSocket when headless, the preload's bridge in the app's window.

@@ -10,6 +10,9 @@ declare global {
   }
 }
 
+/** What the app's own window has beside the bridge; null in any other page. */
+export const appWindow = (): WindowBridge | null => window.bsm ?? null
+
 /** The app's own window brings a bridge along; any other page talks to the server it came from. */
 export const chooseBridge = (): Bridge =>
   window.bsm === undefined ? new WsBridge() : new IpcBridge(window.bsm)

@@ -39,6 +39,7 @@ export class IpcBridge implements Bridge {
         return this.#waiting.answer(message)
       case 'snapshot':
       case 'output':
+      case 'log_grew':
         this.#tell(message)
     }
   }

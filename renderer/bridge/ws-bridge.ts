@@ -113,6 +113,7 @@ export class WsBridge implements Bridge {
         return this.#waiting.answer(message)
       case 'snapshot':
       case 'output':
+      case 'log_grew':
         this.#tell(message)
     }
   }
@@ -132,7 +133,22 @@ export class WsBridge implements Bridge {
     }
     this.#attempt += 1
     this.#tell({ type: 'connection', connection: { kind: 'reconnecting', attempt: this.#attempt } })
-    this.#retry = window.setTimeout(() => this.#dial(then.next), backoffMs(this.#attempt, Math.random()))
+    this.#retryWith(then.next)
+  }
+
+  /** A page that nobody sees does not knock; it does so at once when somebody looks. */
+  #retryWith(credential: Credential): void {
+    if (!document.hidden) {
+      const wait = backoffMs(this.#attempt, Math.random())
+      this.#retry = window.setTimeout(() => this.#dial(credential), wait)
+      return
+    }
+    const seen = () => {
+      if (document.hidden) return
+      document.removeEventListener('visibilitychange', seen)
+      if (this.#socket === null) this.#dial(credential)
+    }
+    document.addEventListener('visibilitychange', seen)
   }
 
   #tell(event: BridgeEvent): void {

@@ -53,8 +53,8 @@ function Facts({ helper }: { helper: HelperStatus }) {
         {guest !== null && ` · ${guest.load.toFixed(2)}`}
       </Fact>
       <Fact term="Processes">{guest === null ? '—' : count(guest.processes)}</Fact>
-      <Fact term="Clock was off by">
-        {guest === null || guest.clock_step_ms === null ? '—' : milliseconds(Math.abs(guest.clock_step_ms))}
+      <Fact term="Clock drift">
+        {guest === null || guest.clock_step_ms === null ? '—' : driftWords(guest.clock_step_ms)}
       </Fact>
       <Fact term="Written since reset">{guest === null ? '—' : bytes(guest.overlay_bytes)}</Fact>
       <Fact term="Image" wide>
@@ -76,6 +76,12 @@ function Facts({ helper }: { helper: HelperStatus }) {
     </dl>
   )
 }
+
+/** The guest's clock against the host's, before the last resume set it right. */
+const driftWords = (step: number): string =>
+  Math.abs(step) < 0.1
+    ? 'none at the last resume'
+    : `${milliseconds(Math.abs(step))} ${step > 0 ? 'behind' : 'ahead'}, set right`
 
 function Fact({ term, wide = false, children }: { term: string; wide?: boolean; children: ReactNode }) {
   return (

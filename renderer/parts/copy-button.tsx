@@ -1,11 +1,18 @@
 import { useState } from 'react'
 
+type Props = {
+  /** A function where the text is long and made for the clipboard only. */
+  text: string | (() => string)
+  label: string
+  quiet?: boolean
+}
+
 /** Copies `text` and says so until something else takes the focus. */
-export function CopyButton({ text, label, quiet = true }: { text: string; label: string; quiet?: boolean }) {
+export function CopyButton({ text, label, quiet = true }: Props) {
   const [said, setSaid] = useState<'copied' | 'failed' | null>(null)
   const copy = async () => {
     try {
-      await navigator.clipboard.writeText(text)
+      await navigator.clipboard.writeText(typeof text === 'string' ? text : text())
       setSaid('copied')
     } catch {
       setSaid('failed')

@@ -1,12 +1,14 @@
 import type { KeyboardEvent, MouseEvent } from 'react'
+import { scaleBand, scaleLinear } from '@visx/scale'
+import { Bar, BarStack } from '@visx/shape'
 import { axis, clockTime, milliseconds } from '../format/numbers.ts'
 import type { ResetReport } from '../protocol.ts'
-import { PATH_WORDS, floors, stackPhases, type Part, type Scale } from './phases.ts'
+import { PATH_WORDS, PHASES, SLOTS, stackPhases, type Part, type Scale, type Stack } from './phases.ts'
 
-export const SLOTS = 50
-const SLOT = 10
-const BAR = 7
+const WIDTH = 500
 const HEIGHT = 100
+const AHEAD_HEIGHT = 30
+const KEYS: readonly Part['name'][] = [...PHASES, 'other']
 
 type Props = {
   /** Oldest first. */
@@ -16,16 +18,26 @@ type Props = {
   chosen: number
   choose: (index: number) => void
 }
+type Column = { slot: number; report: ResetReport; stack: Stack } & Record<Part['name'], number>
 
 /**
  * The last resets as columns of phases, newest at the right. Below the line, hollow and on a scale of
- * its own: what had been done ahead, which nobody waited for.
+ * its own: what had been done ahead, which nobody waited for. A column on a foot was a cold boot.
  */
 export function Chart({ resets, scale, targetMs, chosen, choose }: Props) {
-  const stacks = resets.map(stackPhases)
-  const aheadTop = Math.max(1, ...stacks.map((stack) => stack.aheadMs))
   const first = SLOTS - resets.length
+  const columns = resets.map((report, i) => columnOf(report, first + i))
+  const aheadTop = Math.max(1, ...columns.map(({ stack }) => stack.aheadMs))
   const report = resets[chosen]
+  const x = scaleBand({
+    domain: [...Array(SLOTS).keys()],
+    range: [0, WIDTH],
+    paddingInner: 0.3,
+    paddingOuter: 0.15,
+  })
+  const y = scaleLinear({ domain: [0, scale.top], range: [HEIGHT, 0], clamp: true })
+  const deep = scaleLinear({ domain: [0, aheadTop], range: [0, AHEAD_HEIGHT - 2], clamp: true })
+  const left = (column: Column): number => x(column.slot) ?? 0
   const onKeyDown = (event: KeyboardEvent) => {
     const to = { ArrowLeft: chosen - 1, ArrowRight: chosen + 1, Home: 0, End: resets.length - 1 }[event.key]
     if (to === undefined || to < 0 || to >= resets.length) return
@@ -37,6 +49,9 @@ export function Chart({ resets, scale, targetMs, chosen, choose }: Props) {
     const slot = Math.floor(((event.clientX - box.left) / box.width) * SLOTS)
     choose(Math.min(resets.length - 1, Math.max(0, slot - first)))
   }
+  const band = (height: number) => (
+    <rect className="chosen" x={(first + chosen) * x.step()} y="0" width={x.step()} height={height} />
+  )
   return (
     <div
       className="chart"
@@ -60,74 +75,99 @@ export function Chart({ resets, scale, targetMs, chosen, choose }: Props) {
             target {axis(scale.target)}
           </span>
         )}
-        <svg viewBox={`0 0 ${SLOTS * SLOT} ${HEIGHT}`} preserveAspectRatio="none" aria-hidden="true">
-          <rect className="chosen" x={(first + chosen) * SLOT} y="0" width={SLOT} height={HEIGHT} />
-          {stacks.map((stack, i) => (
-            <Column
-              key={resets[i]?.reset_at ?? i}
-              x={(first + i) * SLOT + (SLOT - BAR) / 2}
-              parts={stack.waited}
-              top={scale.top}
-              clipped={stack.waitedMs > scale.top}
-              failed={resets[i]?.verification_passed === false}
-            />
+        <svg viewBox={`0 0 ${WIDTH} ${HEIGHT}`} preserveAspectRatio="none" aria-hidden="true">
+          {band(HEIGHT)}
+          <BarStack<Column, Part['name']>
+            data={columns}
+            keys={[...KEYS]}
+            x={(column) => column.slot}
+            xScale={x}
+            yScale={y}
+            color={(name) => name}
+          >
+            {(stacks) =>
+              stacks.flatMap((stack) =>
+                stack.bars.map((bar) =>
+                  bar.height <= 0 ? null : (
+                    <rect
+                      key={`${stack.key} ${bar.bar.data.slot}`}
+                      className={`phase-${stack.key}`}
+                      x={bar.x}
+                      y={bar.y}
+                      width={bar.width}
+                      height={bar.height}
+                    />
+                  ),
+                ),
+              )
+            }
+          </BarStack>
+          {columns.map((column) => (
+            <g key={column.slot}>
+              {column.stack.waitedMs > scale.top && (
+                <path className="break" d={`M${left(column) - 1} 9l${x.bandwidth() + 2} -4`} />
+              )}
+              {column.report.reset_path === 'cold_boot' && (
+                <rect
+                  className="foot"
+                  x={left(column) - 1}
+                  y={HEIGHT - 3}
+                  width={x.bandwidth() + 2}
+                  height="3"
+                />
+              )}
+              {!column.report.verification_passed && (
+                <rect
+                  className="failed"
+                  x={left(column) - 1}
+                  y="0"
+                  width={x.bandwidth() + 2}
+                  height={HEIGHT}
+                />
+              )}
+            </g>
           ))}
         </svg>
       </div>
-      {stacks.some((stack) => stack.aheadMs > 0) && (
+      {columns.some(({ stack }) => stack.aheadMs > 0) && (
         <div className="chart-ahead">
           <p className="chart-note">done ahead, not waited for · up to {milliseconds(aheadTop)}</p>
-          <svg viewBox={`0 0 ${SLOTS * SLOT} 30`} preserveAspectRatio="none" aria-hidden="true">
-            <rect className="chosen" x={(first + chosen) * SLOT} y="0" width={SLOT} height="30" />
-            {stacks.map((stack, i) =>
-              stack.aheadMs === 0 ? null : (
-                <rect
-                  key={resets[i]?.reset_at ?? i}
+          <svg viewBox={`0 0 ${WIDTH} ${AHEAD_HEIGHT}`} preserveAspectRatio="none" aria-hidden="true">
+            {band(AHEAD_HEIGHT)}
+            {columns.map((column) =>
+              column.stack.aheadMs === 0 ? null : (
+                <Bar
+                  key={column.slot}
                   className="ahead"
-                  x={(first + i) * SLOT + (SLOT - BAR) / 2}
-                  y="1"
-                  width={BAR}
-                  height={Math.max(1, (stack.aheadMs / aheadTop) * 28)}
+                  x={left(column)}
+                  y={1}
+                  width={x.bandwidth()}
+                  height={Math.max(1, deep(column.stack.aheadMs))}
                 />
               ),
             )}
           </svg>
         </div>
       )}
+      {resets.some(({ reset_path }) => reset_path === 'cold_boot') && (
+        <p className="chart-note chart-key">
+          <span>
+            <span className="foot-key" aria-hidden="true" /> on a foot: a cold boot
+          </span>
+        </p>
+      )}
     </div>
   )
+}
+
+function columnOf(report: ResetReport, slot: number): Column {
+  const stack = stackPhases(report)
+  const ms = (name: Part['name']): number => stack.waited.find((part) => part.name === name)?.ms ?? 0
+  const phases = Object.fromEntries(KEYS.map((name) => [name, ms(name)])) as Record<Part['name'], number>
+  return { ...phases, slot, report, stack }
 }
 
 const chosenWords = (report: ResetReport) =>
   `${clockTime(report.reset_at)}, ${PATH_WORDS[report.reset_path]}, ${milliseconds(report.total_ms)}, ${
     report.verification_passed ? 'verified' : 'not verified'
   }`
-
-function Column(props: {
-  x: number
-  parts: readonly Part[]
-  top: number
-  clipped: boolean
-  failed: boolean
-}) {
-  return (
-    <g>
-      {floors(props.parts).map(({ name, from, to }) => {
-        const low = Math.min(HEIGHT, (from / props.top) * HEIGHT)
-        const high = Math.min(HEIGHT, (to / props.top) * HEIGHT)
-        return (
-          <rect
-            key={name}
-            className={`phase-${name}`}
-            x={props.x}
-            y={HEIGHT - high}
-            width={BAR}
-            height={high - low}
-          />
-        )
-      })}
-      {props.clipped && <path className="break" d={`M${props.x - 1} 9l${BAR + 2} -4`} />}
-      {props.failed && <rect className="failed" x={props.x - 1} y="0" width={BAR + 2} height={HEIGHT} />}
-    </g>
-  )
-}

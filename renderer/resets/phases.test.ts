@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { floors, roundUp, scaleFor, stackPhases } from './phases.ts'
+import { roundUp, scaleFor, stackPhases } from './phases.ts'
 
 describe('stackPhases', () => {
   it('does not count as waited what had been done ahead', () => {
@@ -37,16 +37,6 @@ describe('stackPhases', () => {
     ).toEqual([
       { name: 'load', ms: 3 },
       { name: 'verify', ms: 6 },
-    ]))
-  it('lays parts end to end', () =>
-    expect(
-      floors([
-        { name: 'load', ms: 3 },
-        { name: 'verify', ms: 6 },
-      ]),
-    ).toEqual([
-      { name: 'load', from: 0, to: 3 },
-      { name: 'verify', from: 3, to: 9 },
     ]))
 })
 

@@ -13,8 +13,8 @@ export const PHASES: readonly ResetPhaseName[] = [
   'verify',
 ]
 
-/** Medians to stay under, milliseconds, by the way a reset went (protocol §1). */
-export const TARGET_MS: Record<BootPath, number> = { fast_snapshot: 1_000, cold_boot: 5_000 }
+/** How many resets are drawn. */
+export const SLOTS = 50
 
 export const PATH_WORDS: Record<BootPath, string> = { fast_snapshot: 'Fast snapshot', cold_boot: 'Cold boot' }
 
@@ -47,14 +47,6 @@ function partsOf(phases: ResetReport['phases']): Part[] {
 }
 
 const sum = (parts: readonly { ms: number }[]) => parts.reduce((total, part) => total + part.ms, 0)
-
-/** Where each part of a stack begins and ends, milliseconds. */
-export function floors(parts: readonly Part[]): { name: Part['name']; from: number; to: number }[] {
-  return parts.map((part, i) => {
-    const from = sum(parts.slice(0, i))
-    return { name: part.name, from, to: from + part.ms }
-  })
-}
 
 export type Scale = {
   /** Milliseconds at the top of the chart. */

@@ -1,4 +1,4 @@
-import { useState } from 'react'
+import { Suspense, lazy, useState } from 'react'
 import { axis, milliseconds } from '../format/numbers.ts'
 import { summarize } from '../format/percentiles.ts'
 import { MachineTag } from '../parts/machine-tag.tsx'
@@ -6,9 +6,11 @@ import { Mark } from '../parts/mark.tsx'
 import { Empty, Panel } from '../parts/panel.tsx'
 import type { BootPath, ResetReport } from '../protocol.ts'
 import { useStore } from '../store/index.ts'
-import { Chart, SLOTS } from './chart.tsx'
 import { ChosenReset } from './chosen-reset.tsx'
-import { PATH_WORDS, TARGET_MS, scaleFor } from './phases.ts'
+import { PATH_WORDS, SLOTS, scaleFor } from './phases.ts'
+
+/** Not in the popover's first view, and it brings a library along. */
+const Chart = lazy(async () => ({ default: (await import('./chart.tsx')).Chart }))
 
 const NONE: readonly ResetReport[] = []
 
@@ -16,28 +18,31 @@ export function Resets() {
   const newestFirst = useStore((state) => state.snapshot?.resets ?? NONE)
   /** Named by its time, so that it stays the same one while newer ones come in; null follows the newest. */
   const [pinned, setPinned] = useState<string | null>(null)
+  const targets = useStore((state) => state.snapshot?.reset_target_ms)
   const resets = newestFirst.slice(0, SLOTS).toReversed()
   const found = resets.findIndex((report) => report.reset_at === pinned)
   const chosen = found === -1 ? resets.length - 1 : found
   const report = resets[chosen]
   return (
     <Panel title="Resets" aside={report !== undefined && <MachineTag />}>
-      {report === undefined ? (
+      {report === undefined || targets === undefined ? (
         <Empty title="No resets yet">
           The VM is replaced after every dispatch; each time is measured and kept here.
         </Empty>
       ) : (
         <>
-          <Figures resets={resets} path={report.reset_path} />
-          <Chart
-            resets={resets}
-            scale={scaleFor(timesOf(resets), TARGET_MS[report.reset_path])}
-            targetMs={TARGET_MS[report.reset_path]}
-            chosen={chosen}
-            choose={(index) =>
-              setPinned(index === resets.length - 1 ? null : (resets[index]?.reset_at ?? null))
-            }
-          />
+          <Figures resets={resets} path={report.reset_path} target={targets[report.reset_path]} />
+          <Suspense fallback={<div className="chart-place" />}>
+            <Chart
+              resets={resets}
+              scale={scaleFor(timesOf(resets), targets[report.reset_path])}
+              targetMs={targets[report.reset_path]}
+              chosen={chosen}
+              choose={(index) =>
+                setPinned(index === resets.length - 1 ? null : (resets[index]?.reset_at ?? null))
+              }
+            />
+          </Suspense>
           <ChosenReset report={report} />
         </>
       )}
@@ -48,11 +53,11 @@ export function Resets() {
 const timesOf = (resets: readonly ResetReport[]) => resets.map((report) => report.total_ms)
 
 /** Medians and tails of the resets that went the chosen way: fast and cold ones are never mixed. */
-function Figures({ resets, path }: { resets: readonly ResetReport[]; path: BootPath }) {
+function Figures(props: { resets: readonly ResetReport[]; path: BootPath; target: number }) {
+  const { resets, path, target } = props
   const same = resets.filter((report) => report.reset_path === path)
   const summary = summarize(timesOf(same))
   if (summary === null) return null
-  const target = TARGET_MS[path]
   const met = summary.p50 < target
   const others = resets.length - same.length
   return (

@@ -1,16 +1,15 @@
 import { useEffect } from 'react'
 import { useStore } from '../store/index.ts'
-import { Divergence } from '../verification/index.ts'
 import { ConnectionBanner, ConnectionScreen } from './connection.tsx'
 import { Content } from './content.tsx'
 import { Header } from './header.tsx'
 import { Problems } from './problems.tsx'
 import { LOOKS, NOT_CONNECTED } from './states.ts'
+import { ViewTabs } from './tabs.tsx'
 
 export function App() {
   const connection = useStore((state) => state.connection.kind)
   const state = useStore((store) => store.snapshot?.state)
-  const degraded = useStore((store) => store.snapshot?.degraded ?? null)
   const known = state !== undefined && connection !== 'signed_out'
   useEffect(() => {
     const word = connection === 'open' && state !== undefined ? LOOKS[state].word : NOT_CONNECTED.word
@@ -18,10 +17,10 @@ export function App() {
   }, [connection, state])
   return (
     <div className={known && connection !== 'open' ? 'app stale' : 'app'}>
-      <Header />
+      <Header>{known && <ViewTabs />}</Header>
       {known && <ConnectionBanner />}
       {known && <Problems />}
-      {!known ? <ConnectionScreen /> : degraded !== null ? <Divergence degraded={degraded} /> : <Content />}
+      {known ? <Content /> : <ConnectionScreen />}
     </div>
   )
 }

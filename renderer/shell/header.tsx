@@ -1,10 +1,11 @@
+import type { ReactNode } from 'react'
 import { visible } from '../format/hostile.ts'
 import { Mark } from '../parts/mark.tsx'
 import { resetVm, startVm, stopVm, useStore, type PendingAction } from '../store/index.ts'
 import { CAN, LOOKS, NOT_CONNECTED } from './states.ts'
 
-/** What the sandbox is doing, in a word and a sentence, and what one can do about it. */
-export function Header() {
+/** What the sandbox is doing, in a word and a sentence, what one can do about it, and where one can look. */
+export function Header({ children }: { children: ReactNode }) {
   const connected = useStore((state) => state.connection.kind === 'open')
   const state = useStore((store) => store.snapshot?.state)
   const message = useStore((store) => store.snapshot?.message)
@@ -17,7 +18,7 @@ export function Header() {
     <header className="top">
       <h1 className="brand">
         <Glyph />
-        Brainstorm Sandbox
+        <span className="brand-name">Brainstorm Sandbox</span>
       </h1>
       <div className="state">
         <Mark shape={look.shape} tone={look.tone} size={30} />
@@ -30,6 +31,7 @@ export function Header() {
         </div>
       </div>
       <Actions />
+      {children}
       <p className="sr-only" role="status">
         {look.word}. {sentence}
       </p>

@@ -39,6 +39,25 @@ describe('Inbox', () => {
     inbox.take({ type: 'connection', connection: { kind: 'open' } })
     expect(changes).toEqual([{ type: 'connection', connection: { kind: 'open' } }])
   })
+  it('hands nothing on while nobody sees the page, and the newest when somebody does', () => {
+    const changes: Change[] = []
+    const frames: (() => void)[] = []
+    let seen = false
+    const inbox = new Inbox(
+      (change) => changes.push(change),
+      (then) => frames.push(then),
+      () => seen,
+    )
+    inbox.take({ type: 'snapshot', snapshot: ready })
+    inbox.take({ type: 'log_grew', source: 'app' })
+    inbox.take({ type: 'snapshot', snapshot: stopped })
+    expect([frames.length, changes.length]).toEqual([0, 0])
+    seen = true
+    inbox.seen()
+    expect(frames).toHaveLength(1)
+    frames[0]?.()
+    expect(changes).toEqual([{ type: 'pushed', snapshot: stopped, outputs: [] }])
+  })
   it('holds a bounded amount while the page is hidden, the newest of it', () => {
     const { inbox, changes, frames } = inboxWithFrames()
     for (let seq = 1; seq <= 100; seq += 1) inbox.take(output(seq, 64 * 1024))

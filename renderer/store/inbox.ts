@@ -7,29 +7,51 @@ const HELD = 512 * 1024
 
 /**
  * Gathers what is pushed and hands it on once a frame, so that a flood of events costs one render.
- * A hidden page has no frames, hence does no work at all until it is looked at again.
+ * While nobody sees the page nothing is handed on at all, until {@link Inbox.seen}.
  */
 export class Inbox {
   readonly #apply: (change: Change) => void
   readonly #nextFrame: (then: () => void) => void
+  readonly #isSeen: () => boolean
   #snapshot: AppSnapshot | null = null
   #outputs: Output[] = []
   #held = 0
   #scheduled = false
 
-  constructor(apply: (change: Change) => void, nextFrame: (then: () => void) => void) {
+  constructor(
+    apply: (change: Change) => void,
+    nextFrame: (then: () => void) => void,
+    isSeen: () => boolean = () => true,
+  ) {
     this.#apply = apply
     this.#nextFrame = nextFrame
+    this.#isSeen = isSeen
   }
 
   take(event: BridgeEvent): void {
-    if (event.type === 'connection') {
-      this.#apply(event)
-      return
+    switch (event.type) {
+      case 'connection':
+        return this.#apply(event)
+      case 'log_grew':
+        // Whoever comes back reads on from where they were.
+        if (this.#isSeen()) this.#apply(event)
+        return
+      case 'snapshot':
+        this.#snapshot = event.snapshot
+        break
+      case 'output':
+        this.#hold(event)
     }
-    if (event.type === 'snapshot') this.#snapshot = event.snapshot
-    else this.#hold(event)
-    if (this.#scheduled) return
+    this.#schedule()
+  }
+
+  /** Somebody looks again: what came meanwhile is shown in the next frame. */
+  seen(): void {
+    if (this.#snapshot !== null || this.#outputs.length > 0) this.#schedule()
+  }
+
+  #schedule(): void {
+    if (this.#scheduled || !this.#isSeen()) return
     this.#scheduled = true
     this.#nextFrame(() => this.flush())
   }

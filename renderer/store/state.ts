@@ -1,17 +1,18 @@
-import type { Call, Connection, Output } from '../bridge/index.ts'
+import type { Connection, Output } from '../bridge/index.ts'
 import type {
   Accelerator,
   AgentExecResponse,
   AppSnapshot,
   Backend,
   EvidenceVerdict,
+  LogSource,
   WireError,
 } from '../protocol.ts'
 import { EMPTY_OUTPUT, appendOutput, type LiveOutput } from './live-output.ts'
 import { share } from './share.ts'
 
 /** What a person started and has not been answered yet. */
-export type PendingAction = Exclude<Call['action'], 'run' | 'verify_evidence'>
+export type PendingAction = 'start' | 'stop' | 'reset' | 'recover' | 'cancel'
 
 export type EvidenceCheck =
   { kind: 'checking' } | { kind: 'checked'; verdict: EvidenceVerdict } | { kind: 'failed'; error: WireError }
@@ -32,6 +33,8 @@ export type State = {
   /** The last action that failed, until it is put away. */
   failure: { action: PendingAction; error: WireError } | null
   evidence: Readonly<Record<string, EvidenceCheck>>
+  /** How often each log was said to have grown. */
+  logGrowth: Readonly<Record<LogSource, number>>
   run: Run
 }
 
@@ -43,6 +46,7 @@ export const INITIAL: State = {
   pending: new Set(),
   failure: null,
   evidence: {},
+  logGrowth: { app: 0, console: 0, audit: 0 },
   run: { kind: 'idle' },
 }
 
@@ -50,6 +54,7 @@ export type Change =
   | { type: 'connection'; connection: Connection }
   /** What was pushed since the last frame: the newest snapshot, and all output in order. */
   | { type: 'pushed'; snapshot: AppSnapshot | null; outputs: readonly Output[] }
+  | { type: 'log_grew'; source: LogSource }
   | { type: 'asked'; action: PendingAction }
   | { type: 'answered'; action: PendingAction; error: WireError | null }
   | { type: 'failure_dismissed' }
@@ -72,6 +77,10 @@ export function reduce(state: State, change: Change): State {
           ? state.machine
           : share(state.machine, { backend, accelerator })
       return { ...state, snapshot, machine, outputs: withOutputs(state.outputs, change.outputs) }
+    }
+    case 'log_grew': {
+      const { logGrowth } = state
+      return { ...state, logGrowth: { ...logGrowth, [change.source]: logGrowth[change.source] + 1 } }
     }
     case 'asked':
       return { ...state, pending: new Set([...state.pending, change.action]), failure: null }

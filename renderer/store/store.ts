@@ -1,5 +1,5 @@
 import { create } from 'zustand'
-import { chooseBridge, wireErrorOf, type Call } from '../bridge/index.ts'
+import { chooseBridge, wireErrorOf, type Answer, type Call } from '../bridge/index.ts'
 import { Inbox } from './inbox.ts'
 import { INITIAL, reduce, type Change, type PendingAction, type State } from './state.ts'
 
@@ -11,10 +11,30 @@ const bridge = chooseBridge()
 
 /** Connects the page; once, at its start. */
 export function startStore(): void {
-  const inbox = new Inbox(apply, (then) => requestAnimationFrame(then))
-  bridge.subscribe((event) => inbox.take(event))
+  const inbox = new Inbox(
+    apply,
+    (then) => requestAnimationFrame(then),
+    () => !document.hidden,
+  )
+  bridge.subscribe((event) => {
+    inbox.take(event)
+    // A session begins attended.
+    if (event.type === 'connection' && event.connection.kind === 'open' && document.hidden) attend()
+  })
+  document.addEventListener('visibilitychange', () => {
+    if (!document.hidden) inbox.seen()
+    if (useStore.getState().connection.kind === 'open') attend()
+  })
   bridge.connect()
 }
+
+/** Tells the app whether anybody sees the page. A page that is cut off has nobody to tell. */
+function attend(): void {
+  bridge.request({ action: 'attend', seen: !document.hidden }).catch(() => undefined)
+}
+
+/** Asks the app something whose answer concerns one component only. Rejects with a `RequestError`. */
+export const ask = <C extends Call>(call: C): Promise<Answer<C>> => bridge.request(call)
 
 async function act(call: Extract<Call, { action: PendingAction }>): Promise<boolean> {
   apply({ type: 'asked', action: call.action })

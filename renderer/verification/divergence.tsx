@@ -19,11 +19,11 @@ export function Divergence({ degraded }: { degraded: Degraded }) {
   const silent = degraded.code === 'RESET_VERIFICATION_TIMEOUT'
   const names = degraded.sources.map((source) => SOURCES[source] ?? visibleLine(source)).join(' and ')
   return (
-    <main className="divergence">
+    <section className="divergence" aria-labelledby="divergence">
       <div className="divergence-head">
         <Mark shape="alert" tone="bad" size={40} />
         <div>
-          <h2>{silent ? 'The wipe could not be checked' : 'The wipe did not check out'}</h2>
+          <h2 id="divergence">{silent ? 'The wipe could not be checked' : 'The wipe did not check out'}</h2>
           <p className="lead">
             {names === ''
               ? 'The last reset was not verified.'
@@ -33,6 +33,14 @@ export function Divergence({ degraded }: { degraded: Degraded }) {
             Every dispatch is refused until a person decides.
           </p>
         </div>
+      </div>
+      <div className="to-choices">
+        <button type="button" className="button" onClick={() => goTo('inspect')}>
+          Look into it
+        </button>
+        <button type="button" className="button danger" onClick={() => goTo('recover')}>
+          Recover
+        </button>
       </div>
       <p>{visible(degraded.message)}</p>
       <p className="note-meta">
@@ -51,8 +59,15 @@ export function Divergence({ degraded }: { degraded: Degraded }) {
         <Inspect degraded={degraded} />
         <Recover />
       </div>
-    </main>
+    </section>
   )
+}
+
+/** Where the choices are out of sight below what disagreed. */
+function goTo(choice: 'inspect' | 'recover'): void {
+  const heading = document.getElementById(choice)
+  heading?.scrollIntoView({ block: 'start' })
+  heading?.parentElement?.querySelector<HTMLElement>('input, button')?.focus({ preventScroll: true })
 }
 
 function Inspect({ degraded }: { degraded: Degraded }) {
@@ -62,7 +77,8 @@ function Inspect({ degraded }: { degraded: Degraded }) {
     <section className="choice" aria-labelledby="inspect">
       <h3 id="inspect">Look into it</h3>
       <p>
-        Keep the report before anything else. <code>bsm audit verify</code> tells whether the log is whole.
+        Keep the report before anything else. Under Diagnostics the audit log is checked, and a support bundle
+        made.
       </p>
       <CopyButton text={report} label="Copy report" quiet={false} />
       <details className="more">

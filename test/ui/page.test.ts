@@ -1,7 +1,8 @@
 import { get } from 'node:http'
+import { join } from 'node:path'
 import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import type { Control } from '../../client/index.ts'
+import { Sandbox, type Control } from '../../client/index.ts'
 import { AppProcess, standbyReady } from '../support/app.ts'
 import { freshImage } from '../support/image.ts'
 import { Scratch } from '../support/scratch.ts'
@@ -20,6 +21,12 @@ beforeAll(async () => {
   app = await (await AppProcess.start(scratch, await freshImage(), { ui: true })).ready()
   control = await app.control()
   browser = await launchBrowser()
+  const first = await browser.newPage()
+  await first.goto(await control.open())
+  await first.getByRole('heading', { name: 'A computer for your agents, clean every time' }).waitFor()
+  await first.close()
+  await standbyReady(control)
+  await control.exec('echo', { text: 'no first run any more' })
 })
 
 afterAll(async () => {
@@ -103,6 +110,52 @@ describe('the page', () => {
     await page.getByText('Stopped', { exact: true }).first().waitFor()
     await page.getByRole('button', { name: 'Start' }).click()
     await page.getByText('Ready', { exact: true }).first().waitFor()
+  })
+
+  it('reads the logs of the app and of its audit', async () => {
+    await page.getByRole('tab', { name: 'Logs' }).click()
+    await page.getByRole('log', { name: 'App & helper' }).getByText('The VM is ready').first().waitFor()
+    await page.getByRole('button', { name: 'Audit' }).click()
+    await page.getByRole('log', { name: 'Audit' }).getByText('vm_booted').first().waitFor()
+    await control.exec('whoami')
+    await page.getByRole('log', { name: 'Audit' }).getByText('tool=whoami').first().waitFor()
+  })
+
+  it('gives an agent a token that lets it in, and takes it away', async () => {
+    await page.getByRole('tab', { name: 'Settings' }).click()
+    const agents = panel('Agent access')
+    await agents.getByLabel('New agent').fill('my-agent')
+    await agents.getByRole('button', { name: 'Give access' }).click()
+    const token = await agents.locator('.command code').innerText()
+    const connect = () =>
+      Sandbox.connect({ token, client: 'my-agent', socketPath: join(scratch.stateDir, 'agent.sock') })
+    await (await connect()).close()
+    await agents.getByRole('button', { name: 'Revoke my-agent' }).click()
+    await page.getByRole('alertdialog').getByRole('button', { name: 'Revoke' }).click()
+    await agents.getByText('No agent has access').waitFor()
+    await expect(connect()).rejects.toThrow()
+  })
+
+  it('draws resets against the target that is set', async () => {
+    await page.getByRole('tab', { name: 'Settings' }).click()
+    const targets = panel('Reset targets')
+    await targets.getByLabel('Fast snapshot', { exact: true }).fill('60000')
+    await targets.getByRole('button', { name: 'Save' }).click()
+    await page.getByRole('tab', { name: 'Sandbox' }).click()
+    await panel('Resets')
+      .getByText(/target of 60 s/)
+      .waitFor()
+  })
+
+  it('checks the machine, and saves a bundle', async () => {
+    await page.getByRole('tab', { name: 'Diagnostics' }).click()
+    await panel('Checks').getByText('the chain is whole').waitFor()
+    const [download] = await Promise.all([
+      page.waitForEvent('download'),
+      page.getByRole('button', { name: 'Save bundle' }).click(),
+    ])
+    expect(download.suggestedFilename()).toMatch(/^bsm-diagnostics-.*\.zip$/)
+    await panel('Support bundle').getByText('snapshot.json').waitFor()
   })
 
   it('comes back after a reload, without a token', async () => {

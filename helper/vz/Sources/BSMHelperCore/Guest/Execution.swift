@@ -6,8 +6,9 @@ struct Executed {
 
 /// One dispatch under way: joins its result (1024) and its evidence (1025), and bounds it in time.
 final class Execution {
-    /// What the guest has beyond a dispatch's own deadline, to end the tool and to send what it has.
-    private static let hostGraceMs = 5_000.0
+    /// What the guest has beyond a dispatch's own deadline: 10 s to collect files, 5 s to empty the tool's cgroup, and the
+    /// way. A guest that is silent for longer is not waited for.
+    private static let hostGraceMs = 17_000.0
     /// Result and evidence come over two connections: the one may arrive this much before the other.
     private static let chainLagMs = 5_000.0
 
