@@ -11,12 +11,11 @@ export default defineConfig({
         },
       },
       {
-        // What boots VMs or opens a browser: one file at a time, two cores are few.
+        // What boots VMs or opens a browser: two files at a time, since each waits as much as it computes.
         test: {
           name: 'real',
           include: ['test/**/*.test.ts'],
           exclude: ['test/packaging/**'],
-          fileParallelism: false,
           testTimeout: 120_000,
           hookTimeout: 180_000,
         },

@@ -63,7 +63,8 @@ export const buildElectron = () =>
             sourcemap: name === 'main' ? 'linked' : false,
             logLevel: 'silent',
             legalComments: 'none',
-            external: ['electron', 'bufferutil', 'utf-8-validate'],
+            // The last three are asked for in case they are there, and are not needed.
+            external: ['electron', 'bufferutil', 'utf-8-validate', 'supports-color'],
           }),
         ),
       )

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { buildImage, ImageBuildError } from '../guest/image/build.ts'
 import { buildCli, buildElectron, buildHelper, buildLauncher, buildTrayImages, buildUi } from './bundle.ts'
@@ -36,6 +37,20 @@ async function setUp(what: Purpose): Promise<void> {
   })
 }
 
+/** The same on a Mac, for `npm start`: its helper is the Swift one, and its guest image was built on Linux. */
+async function setUpOnMac(): Promise<void> {
+  await step('programs', async () => {
+    await Promise.all([buildCli(), buildElectron(), buildTrayImages(), buildClient()])
+  })
+  await step('user interface', async () => void (await buildUi()))
+  await step('vz helper', buildVzHelper)
+  if (!existsSync(join(root, 'out/guest/base/manifest.json')))
+    throw new SetupError(
+      'There is no guest image in out/guest/base: it is built on Linux (npm run guest -- --pack FILE). ' +
+        'Take one with `npm run guest -- --from FILE`, then run the same command again.',
+    )
+}
+
 /** What the vz helper's own tests need on Linux: a guest, and a QEMU to run it. */
 async function testTheVzHelper(args: string[]): Promise<number> {
   if (process.platform === 'linux') {
@@ -67,7 +82,7 @@ async function makeDistribution(release: boolean, args: string[]): Promise<numbe
         'What of it runs here: npm run dist:check.',
     )
   await step('vz helper', buildVzHelper)
-  await step('user interface', async () => void (await buildUi()))
+  await step('app', async () => void (await Promise.all([buildElectron(), buildTrayImages(), buildUi()])))
   await distributeCheckout(options)
   return 0
 }
@@ -101,8 +116,13 @@ async function tsx(program: string, args: string[]): Promise<number> {
 
 const [verb = 'start', ...args] = process.argv.slice(2)
 try {
-  if (process.platform !== 'linux' && !/^(helper:vz|mac:|dist|guest)/.test(verb))
-    throw new SetupError('This version runs on Linux only: the app does not use its macOS helper yet.')
+  const onMac = process.platform === 'darwin'
+  if (process.platform !== 'linux' && !(onMac && /^(start|build|helper:vz|mac:|dist|guest)/.test(verb)))
+    throw new SetupError(
+      onMac
+        ? `npm run ${verb} needs Linux, where it runs real VMs under QEMU; on a Mac: npm run mac:acceptance.`
+        : 'This runs on Linux, and on a Mac with Apple silicon.',
+    )
   switch (verb) {
     case 'start': {
       const desktop = await findDesktop({
@@ -113,13 +133,13 @@ try {
       })
       if (desktop.kind === 'headless')
         console.error(`${desktop.why}: going on headless, with the page in a browser.`)
-      await setUp('start')
+      await (onMac ? setUpOnMac() : setUp('start'))
       // Told to build/bootstrap.mjs, which starts either in its own process.
       if (desktop.kind === 'app') process.send?.({ electron: desktop.program })
       break
     }
     case 'build':
-      await setUp('start')
+      await (onMac ? setUpOnMac() : setUp('start'))
       break
     case 'test': {
       await setUp('test')
@@ -151,7 +171,7 @@ try {
       break
     case 'dist:check': {
       await step('system packages', (log) => installSystemPackages('dist', log))
-      await step('user interface', async () => void (await buildUi()))
+      await step('app', async () => void (await Promise.all([buildElectron(), buildTrayImages(), buildUi()])))
       await step('guest image', async (log) => {
         await buildImage({ recipe: 'base', log })
       })

@@ -80,6 +80,7 @@ const vitest = (project: keyof typeof PROJECTS, filters: string[]): Stage => ({
       '--passWithNoTests',
       '--project',
       project,
+      ...(project === 'real' ? ['--maxWorkers=2'] : []),
       '--reporter=default',
       '--reporter=json',
       `--outputFile.json=${report}`,

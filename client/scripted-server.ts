@@ -148,6 +148,8 @@ export const appSnapshot = (fields: object = {}) => ({
   tools: [],
   helper_restarts: 0,
   last_crash: null,
+  first_run: false,
+  reset_target_ms: { fast_snapshot: 1_000, cold_boot: 5_000 },
   ...fields,
 })
 

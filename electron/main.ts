@@ -1,10 +1,11 @@
 import { join } from 'node:path'
 import { app, crashReporter } from 'electron'
-import { ensurePaths, resolvePaths } from '../core/index.ts'
+import { dropOverrides, ensurePaths, loadDistribution, resolvePaths } from '../core/index.ts'
 import { BsmError, EXIT, exitCodeFor } from '../core/protocol/index.ts'
 import { confineWebContents } from './hardening.ts'
 import { locateParts } from './parts.ts'
 import { registerScheme } from './scheme.ts'
+import { SELF_CHECK, selfCheck } from './self-check.ts'
 import { Shell, tell } from './shell.ts'
 
 /** The main process: what Electron wants before it is ready, then the shell. */
@@ -30,20 +31,30 @@ try {
 }
 
 function begin(): void {
-  if (app.isPackaged) dropOverrides()
+  if (app.isPackaged) dropOverrides(process.env)
+  const distribution = app.isPackaged ? loadDistribution(app.getAppPath()) : null
+  const parts = locateParts({
+    packaged: app.isPackaged,
+    appPath: app.getAppPath(),
+    resourcesPath: process.resourcesPath,
+    platform: process.platform,
+    node: process.env.npm_node_execpath,
+  })
+  if (process.argv.includes(SELF_CHECK)) {
+    const write = (line: string): void => void process.stdout.write(line)
+    void selfCheck(app.getVersion(), parts, distribution, write).then((ok) =>
+      app.exit(ok ? EXIT.ok : EXIT.bootConfigInvalid),
+    )
+    return
+  }
   const paths = resolvePaths()
   ensurePaths(paths)
   // Chromium's files lie apart from ours, and with them the lock of the single instance.
   app.setPath('userData', join(paths.stateDir, 'electron'))
   if (!app.requestSingleInstanceLock()) return app.quit()
   const own = new Shell({
-    parts: locateParts({
-      packaged: app.isPackaged,
-      appPath: app.getAppPath(),
-      resourcesPath: process.resourcesPath,
-      platform: process.platform,
-      node: process.env.npm_node_execpath,
-    }),
+    parts,
+    distribution,
     engine: { paths, people: process.stderr },
   })
   shell = own
@@ -62,12 +73,6 @@ function begin(): void {
     })
     return own.start()
   })
-}
-
-/** They serve development: in a packaged app whoever sets an environment would choose directories and programs. */
-function dropOverrides(): void {
-  for (const name of Object.keys(process.env))
-    if (name.startsWith('BSM_')) Reflect.deleteProperty(process.env, name)
 }
 
 /** Going on could mean to dispatch on a state that nobody knows: it is logged, the VM is stopped, the app ends. */

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import type { UpdateState } from '../core/index.ts'
 import { AppState, type AppSnapshot } from '../core/protocol/index.ts'
 import { describeLogin } from './login-status.ts'
 import { shapeOf, tooltipOf, TRAY_SHAPES } from './look.ts'
@@ -46,8 +47,21 @@ describe('the icon', () => {
 })
 
 describe('the menu', () => {
+  it.each<[UpdateState, string | undefined, boolean]>([
+    [{ kind: 'off' }, undefined, false],
+    [{ kind: 'idle' }, 'Check for Updates', true],
+    [{ kind: 'available', version: '2.0.0' }, 'Download Version 2.0.0', true],
+    [{ kind: 'downloading', version: '2.0.0', percent: 41.9 }, 'Downloading Version 2.0.0: 41 %', false],
+    [{ kind: 'ready', version: '2.0.0' }, 'Stop the VM and Install Version 2.0.0', true],
+    [{ kind: 'installing', version: '2.0.0' }, 'Installing Version 2.0.0…', false],
+  ])('offers the next step of an update: %j', (update, label, enabled) => {
+    const entry = action(menuOf(snapshot({}), DISABLED, update), 'update')
+    expect(entry === undefined ? undefined : 'label' in entry && entry.label).toBe(label)
+    if (entry?.kind === 'action') expect(entry.enabled).toBe(enabled)
+  })
+
   it('has the essentials', () => {
-    expect(labels(menuOf(snapshot({}), DISABLED))).toEqual([
+    expect(labels(menuOf(snapshot({}), DISABLED, { kind: 'off' }))).toEqual([
       'Brainstorm Sandbox is ready',
       'Ready for a dispatch.',
       'Open Brainstorm Sandbox',
@@ -62,43 +76,53 @@ describe('the menu', () => {
 
   it('offers to start a VM that is down, and to wipe only one that is ready', () => {
     for (const state of ['stopped', 'failed'] as const) {
-      const menu = menuOf(snapshot({ state }), DISABLED)
+      const menu = menuOf(snapshot({ state }), DISABLED, { kind: 'off' })
       expect(action(menu, 'start')).toMatchObject({ enabled: true })
       expect(action(menu, 'stop')).toBeUndefined()
       expect(action(menu, 'reset')).toMatchObject({ enabled: false })
     }
-    expect(action(menuOf(snapshot({ state: 'dispatching' }), DISABLED), 'reset')).toMatchObject({
+    expect(
+      action(menuOf(snapshot({ state: 'dispatching' }), DISABLED, { kind: 'off' }), 'reset'),
+    ).toMatchObject({
       enabled: false,
     })
   })
 
   it('leads to what disagreed when degraded', () =>
-    expect(labels(menuOf(snapshot({ state: 'degraded' }), DISABLED))).toContain('Look at What Disagreed…'))
+    expect(labels(menuOf(snapshot({ state: 'degraded' }), DISABLED, { kind: 'off' }))).toContain(
+      'Look at What Disagreed…',
+    ))
 
   it('says why the helper last ended', () => {
     const last_crash = 'The helper was killed by SIGKILL.'
-    expect(labels(menuOf(snapshot({ last_crash }), DISABLED))).toContain(`Last failure: ${last_crash}`)
+    expect(labels(menuOf(snapshot({ last_crash }), DISABLED, { kind: 'off' }))).toContain(
+      `Last failure: ${last_crash}`,
+    )
     const message = `${last_crash} Starting a new one.`
     expect(
-      labels(menuOf(snapshot({ state: 'starting', message, last_crash }), DISABLED)).join(),
+      labels(menuOf(snapshot({ state: 'starting', message, last_crash }), DISABLED, { kind: 'off' })).join(),
     ).not.toContain('Last failure')
   })
 })
 
 describe('launch at login', () => {
   it('is checked when it is on', () =>
-    expect(action(menuOf(snapshot({}), describeLogin('enabled', true)), 'toggle_login')).toMatchObject({
+    expect(
+      action(menuOf(snapshot({}), describeLogin('enabled', true), { kind: 'off' }), 'toggle_login'),
+    ).toMatchObject({
       checked: true,
     }))
   it('leads to System Settings when macOS wants to be asked', () => {
     const item = describeLogin('requires-approval', true)
     expect(item.message).toContain('Login Items')
-    expect(labels(menuOf(snapshot({}), item))).toContain('Allow Launch at Login in System Settings…')
+    expect(labels(menuOf(snapshot({}), item, { kind: 'off' }))).toContain(
+      'Allow Launch at Login in System Settings…',
+    )
   })
   it('is not offered where there is none: in a checkout, and on Linux', () => {
     for (const item of [describeLogin('enabled', false), describeLogin(undefined, true)]) {
       expect(item.status).toBe('unavailable')
-      expect(labels(menuOf(snapshot({}), item)).join()).not.toContain('Login')
+      expect(labels(menuOf(snapshot({}), item, { kind: 'off' })).join()).not.toContain('Login')
     }
   })
 })

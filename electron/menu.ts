@@ -1,9 +1,19 @@
+import type { UpdateState } from '../core/index.ts'
 import type { AppSnapshot, LoginItem } from '../core/protocol/index.ts'
 import { plainLine, wordOf } from './look.ts'
 
 /** What the menu of the icon and the keys of the app can do. */
 export type MenuAction =
-  'open' | 'start' | 'stop' | 'reset' | 'settings' | 'toggle_login' | 'open_login_items' | 'about' | 'quit'
+  | 'open'
+  | 'start'
+  | 'stop'
+  | 'reset'
+  | 'settings'
+  | 'toggle_login'
+  | 'open_login_items'
+  | 'update'
+  | 'about'
+  | 'quit'
 
 export type MenuEntry =
   | { readonly kind: 'separator' }
@@ -20,7 +30,7 @@ export type MenuEntry =
 const SEPARATOR: MenuEntry = { kind: 'separator' }
 
 /** The essentials, for the right click, for keyboards and screen readers; everything else is in the popover. */
-export function menuOf(snapshot: AppSnapshot, login: LoginItem): MenuEntry[] {
+export function menuOf(snapshot: AppSnapshot, login: LoginItem, update: UpdateState): MenuEntry[] {
   const { state, message, last_crash: crash } = snapshot
   const item = (
     action: MenuAction,
@@ -44,6 +54,7 @@ export function menuOf(snapshot: AppSnapshot, login: LoginItem): MenuEntry[] {
     SEPARATOR,
     item('settings', 'Settings…', { accelerator: 'CommandOrControl+,' }),
     ...loginEntries(login, item),
+    ...updateEntries(update, item),
     item('about', 'About Brainstorm Sandbox'),
     SEPARATOR,
     item('quit', 'Quit Brainstorm Sandbox', { accelerator: 'CommandOrControl+Q' }),
@@ -62,5 +73,35 @@ function loginEntries(
     case 'enabled':
     case 'disabled':
       return [item('toggle_login', 'Launch at Login', { checked: status === 'enabled' })]
+  }
+}
+
+/** What a click does next, or what is being done; nothing in a build without a feed. */
+function updateEntries(
+  update: UpdateState,
+  item: (action: MenuAction, label: string, rest?: { enabled?: boolean }) => MenuEntry,
+): MenuEntry[] {
+  switch (update.kind) {
+    case 'off':
+      return []
+    case 'idle':
+    case 'failed':
+      return [item('update', 'Check for Updates')]
+    case 'current':
+      return [item('update', 'Up to Date. Check Again')]
+    case 'checking':
+      return [item('update', 'Checking for Updates…', { enabled: false })]
+    case 'available':
+      return [item('update', `Download Version ${update.version}`)]
+    case 'downloading':
+      return [
+        item('update', `Downloading Version ${update.version}: ${Math.floor(update.percent)} %`, {
+          enabled: false,
+        }),
+      ]
+    case 'ready':
+      return [item('update', `Stop the VM and Install Version ${update.version}`)]
+    case 'installing':
+      return [item('update', `Installing Version ${update.version}…`, { enabled: false })]
   }
 }

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { app, dialog, powerMonitor, session } from 'electron'
-import { createApp, type App } from '../core/index.ts'
-import { BsmError, EXIT, exitCodeFor } from '../core/protocol/index.ts'
+import { checkParts, createApp, Updates, type App } from '../core/index.ts'
+import { BsmError, type Distribution, EXIT, exitCodeFor } from '../core/protocol/index.ts'
 import { buildMenu, setApplicationMenu, type MenuActions } from './app-menu.ts'
 import { confineSession } from './hardening.ts'
 import { serveIpc } from './ipc.ts'
@@ -20,6 +20,8 @@ const QUIT_WITHIN_MS = 30_000
 
 interface ShellOptions {
   readonly parts: Parts
+  /** What the app expects of its parts; null while it is developed. */
+  readonly distribution: Distribution | null
   readonly engine: Omit<Parameters<typeof createApp>[0], 'version' | 'imageDir' | 'helper'>
 }
 
@@ -27,6 +29,8 @@ interface ShellOptions {
 export class Shell {
   readonly engine: App
   readonly #parts: Parts
+  readonly #distribution: Distribution | null
+  #updates = new Updates({ current: app.getVersion(), feed: null, stopApp: () => this.engine.stop() })
   #popover: Popover | null = null
   #settings: SettingsWindow | null = null
   #tray: TrayIcon | null = null
@@ -34,13 +38,20 @@ export class Shell {
   #wanted = false
   #ending: Promise<never> | null = null
 
-  constructor({ parts, engine }: ShellOptions) {
+  constructor({ parts, distribution, engine }: ShellOptions) {
     this.#parts = parts
+    this.#distribution = distribution
+    const { imageDir, helper } = parts
     this.engine = createApp({
       ...engine,
       version: app.getVersion(),
-      imageDir: parts.imageDir,
-      helper: parts.helper,
+      imageDir,
+      helper,
+      ...(distribution === null
+        ? {}
+        : {
+            admit: (recipe: string) => checkParts({ distribution, helper: helper.command, imageDir, recipe }),
+          }),
     })
   }
 
@@ -53,6 +64,7 @@ export class Shell {
       tell(known)
       return app.exit(exitCodeFor(known.code))
     }
+    await this.#prepareUpdates(this.#distribution?.update_feed ?? null)
     confineSession(session.defaultSession)
     serveScheme(session.defaultSession, this.#parts.ui, this.engine)
     const windowParts = { engine: this.engine, preload: this.#parts.preload, onGaveUp: tell }
@@ -61,7 +73,7 @@ export class Shell {
     this.#popover = popover
     this.#settings = settings
     const actions = this.#actions()
-    const menu = () => buildMenu(menuOf(this.engine.snapshot(), loginItem()), actions)
+    const menu = () => buildMenu(menuOf(this.engine.snapshot(), loginItem(), this.#updates.state), actions)
     const tray = new TrayIcon(
       { images: this.#parts.trayImages, onClick: () => popover.toggle(), menu },
       this.engine.snapshot(),
@@ -126,7 +138,33 @@ export class Shell {
     // Whatever happened behind the lock, the state that is shown next is a fresh one.
     powerMonitor.on('unlock-screen', () => void this.engine.status())
     powerMonitor.on('shutdown', () => void this.end(EXIT.ok))
-    void this.engine.whenStopped.then(() => this.end(EXIT.ok))
+    void this.engine.whenStopped.then(() => {
+      // The update ends the app itself, once nothing of the VM runs.
+      if (this.#updates.state.kind !== 'installing') void this.end(EXIT.ok)
+    })
+  }
+
+  /** Only a build with a feed brings electron-updater to life, and it does nothing by itself. */
+  async #prepareUpdates(feed: string | null): Promise<void> {
+    if (feed === null) return
+    const { updateFeed } = await import('./updates.ts')
+    this.#updates = new Updates({
+      current: app.getVersion(),
+      feed: updateFeed(feed),
+      stopApp: () => this.engine.stop(),
+      onState: (state) => {
+        this.#tray?.refreshMenu()
+        if (state.kind === 'failed') tell(state.error)
+      },
+    })
+  }
+
+  /** The next step of an update: look for one, fetch it, or put it in place. */
+  async #update(): Promise<void> {
+    const { kind } = this.#updates.state
+    if (kind === 'available') await this.#updates.download()
+    else if (kind !== 'ready') await this.#updates.check()
+    else if ((await this.#updates.install()).kind === 'failed') await this.end(EXIT.vmLifecycle)
   }
 
   #actions(): MenuActions {
@@ -147,6 +185,7 @@ export class Shell {
         this.#tray?.refreshMenu()
       },
       open_login_items: openLoginItems,
+      update: () => quietly(this.#update()),
       about: () => app.showAboutPanel(),
       quit: () => app.quit(),
     }

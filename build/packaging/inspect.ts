@@ -141,7 +141,7 @@ function inspectInfo(bundle: string, project: Project, { update_feed }: Distribu
     CFBundleVersion: version,
     ElectronAsarIntegrity: { 'Resources/app.asar': { algorithm: 'SHA256', hash: sha256Hex(header) } },
     LSApplicationCategoryType: 'public.app-category.developer-tools',
-    LSMinimumSystemVersion: '14.0',
+    LSMinimumSystemVersion: '13.0',
     LSUIElement: true,
     NSAppTransportSecurity: transportSecurity(update_feed),
     NSHighResolutionCapable: true,

@@ -6,23 +6,65 @@ import type { ImageManifest } from '../../core/protocol/image.ts'
 const Lock = z.object({
   packages: z.record(
     z.string(),
-    z.object({ version: z.string().optional(), dev: z.boolean().optional(), license: z.string().optional() }),
+    z.object({
+      version: z.string().optional(),
+      license: z.string().optional(),
+      dependencies: z.record(z.string(), z.string()).optional(),
+    }),
   ),
 })
+type Lock = z.infer<typeof Lock>
 export type NpmPackage = { name: string; version: string; licence: string; folder: string }
 
-/** The npm packages that are not for development alone: what the bundles are made of, by name. */
+/**
+ * What the app's bundles import. All of package.json's packages are for development, since everything that ships is
+ * bundled; `test/packaging` holds this list to the bundles.
+ */
+const BUNDLED = [
+  '@base-ui/react',
+  '@visx/group',
+  '@visx/scale',
+  '@visx/shape',
+  'canonicalize',
+  'electron-updater',
+  'fflate',
+  'pino',
+  'react',
+  'react-dom',
+  'semver',
+  'ws',
+  'zod',
+  'zustand',
+]
+
+/** The npm packages that the bundles are made of, and those that these depend on, by name. */
 export function shippedPackages(root: string): NpmPackage[] {
-  const { packages } = Lock.parse(JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')))
-  return Object.entries(packages)
-    .filter(([path, { dev }]) => path !== '' && dev !== true && existsSync(join(root, path)))
-    .map(([path, { version = '', license = 'not stated' }]) => ({
+  const lock = Lock.parse(JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')))
+  const paths = new Set<string>()
+  const take = (name: string, from: string): void => {
+    const path = resolved(lock, name, from)
+    if (path === null || paths.has(path) || !existsSync(join(root, path))) return
+    paths.add(path)
+    for (const dependency of Object.keys(lock.packages[path]?.dependencies ?? {})) take(dependency, path)
+  }
+  for (const name of BUNDLED) take(name, '')
+  return [...paths]
+    .map((path) => ({
       name: path.slice(path.lastIndexOf('node_modules/') + 'node_modules/'.length),
-      version,
-      licence: license,
+      version: lock.packages[path]?.version ?? '',
+      licence: lock.packages[path]?.license ?? 'not stated',
       folder: join(root, path),
     }))
     .sort((a, b) => (a.name < b.name ? -1 : 1))
+}
+
+/** Where Node finds `name` for a package that lies at `from`: its own copy, or one further up. */
+function resolved({ packages }: Lock, name: string, from: string): string | null {
+  for (let at = from; ; at = at.slice(0, Math.max(0, at.lastIndexOf('/node_modules/')))) {
+    const path = at === '' ? `node_modules/${name}` : `${at}/node_modules/${name}`
+    if (path in packages) return path
+    if (at === '') return null
+  }
 }
 
 const RULE = '='.repeat(78)

@@ -30,7 +30,7 @@ export async function sbom(project: Project, checkout: string, image: ImageManif
     { cwd: checkout },
   )
   const bom = CycloneDx.parse(JSON.parse(text.slice(text.indexOf('{'))))
-  // npm leaves out what a development package wants as well (zod, ws); it ships all the same.
+  // To npm everything is for development, since what ships is bundled.
   const listed = new Set(bom.components.map(({ name, version }) => `${name}@${version}`))
   for (const { name, version, licence } of shippedPackages(checkout))
     if (!listed.has(`${name}@${version}`))

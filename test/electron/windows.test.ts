@@ -1,6 +1,7 @@
-import { cpSync, mkdirSync, symlinkSync } from 'node:fs'
+import { cpSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Distribution } from '../../core/protocol/index.ts'
 import { until } from '../support/deadline.ts'
 import { repository } from '../support/image.ts'
 import { Scratch } from '../support/scratch.ts'
@@ -24,6 +25,13 @@ beforeAll(async () => {
   mkdirSync(packaged.appPath, { recursive: true })
   symlinkSync(join(repository, 'dist'), join(packaged.appPath, 'dist'))
   cpSync(join(repository, 'package.json'), join(packaged.appPath, 'package.json'))
+  const distribution: Distribution = {
+    schema: 'bsm-distribution/1',
+    signing: { kind: 'ad_hoc' },
+    guest: {},
+    update_feed: null,
+  }
+  writeFileSync(join(packaged.appPath, 'distribution.json'), JSON.stringify(distribution))
   screen = await Screen.open()
   desk = new StandInDesk(scratch, screen, { packaged, env })
   await until(MS, 'the icon', async () => (await desk.call('tray')).alive)

@@ -84,10 +84,10 @@ describe('the bundle', () => {
     expect(languages.sort()).toEqual(['en.lproj', 'en_GB.lproj'])
   })
 
-  it('is a menu-bar app for macOS 14 that asks for nothing and reaches no host by plain HTTP', () => {
+  it('is a menu-bar app for macOS 13 that asks for nothing and reaches no host by plain HTTP', () => {
     expect(info()).toMatchObject({
       CFBundleIdentifier: 'app.brainstorm.sandbox',
-      LSMinimumSystemVersion: '14.0',
+      LSMinimumSystemVersion: '13.0',
       LSUIElement: true,
       NSAppTransportSecurity: { NSAllowsArbitraryLoads: false },
     })
@@ -111,13 +111,14 @@ describe('the bundle', () => {
 
   it('carries an archive of what was staged, whose header Info.plist knows', () => {
     const archive = join(fixture.project.bundle, 'Contents/Resources/app.asar')
-    const ui = filesBelow(join(root, 'dist/ui')).filter((name) => !name.endsWith('.map'))
+    const built = ['dist/electron', 'dist/ui'].flatMap((folder) =>
+      filesBelow(join(root, folder)).map((name) => `${folder}/${name}`),
+    )
+    const bundles = built.filter((name) => !name.endsWith('.map'))
     const files = listPackage(archive, { isPack: false })
       .map((path) => path.slice(1))
       .filter((path) => /\.\w+$/.test(path))
-    expect(files.sort()).toEqual(
-      ['distribution.json', 'main.mjs', 'package.json', ...ui.map((name) => `ui/${name}`)].sort(),
-    )
+    expect(files.sort()).toEqual(['distribution.json', 'package.json', ...bundles].sort())
     expect(info()['ElectronAsarIntegrity']).toEqual({
       'Resources/app.asar': { algorithm: 'SHA256', hash: sha256Hex(getRawHeader(archive).headerString) },
     })
@@ -130,7 +131,15 @@ describe('the bundle', () => {
     expect(offer).toMatch(/linux-image-\S+-cloud-arm64 \d/)
     expect(offer).toMatch(/busybox-static \d/)
     const npm = readFileSync(join(licences, 'npm-packages.txt'), 'utf8')
-    for (const name of ['react ', 'zod ', 'electron-updater ']) expect(npm).toContain(`\n${name}`)
+    const { sources } = JSON.parse(readFileSync(join(root, 'dist/electron/main.cjs.map'), 'utf8')) as {
+      sources: string[]
+    }
+    const bundled = sources.flatMap(
+      (source) => /node_modules\/((?:@[^/]+\/)?[^/]+)\/(?!.*node_modules)/.exec(source)?.[1] ?? [],
+    )
+    expect(bundled).toEqual(expect.arrayContaining(['zod', 'electron-updater', 'ws']))
+    for (const name of [...new Set(bundled), 'react', 'react-dom', 'zustand'])
+      expect(npm).toContain(`\n${name} `)
     expect(npm).not.toContain('\nvitest ')
   })
 
@@ -308,8 +317,8 @@ describe('a bundle that is not as listed stops the build:', () => {
     ],
     [
       'a source map in the archive',
-      (b) => repack(b, (folder) => writeFileSync(join(folder, 'main.mjs.map'), '{}')),
-      'app.asar main.mjs.map: does not ship',
+      (b) => repack(b, (folder) => writeFileSync(join(folder, 'dist/electron/main.cjs.map'), '{}')),
+      'app.asar dist/electron/main.cjs.map: does not ship',
     ],
     [
       'a package in the archive',
@@ -322,8 +331,8 @@ describe('a bundle that is not as listed stops the build:', () => {
     ],
     [
       'other code in the archive',
-      (b) => repack(b, (folder) => writeFileSync(join(folder, 'main.mjs'), 'evil()')),
-      'app.asar main.mjs: not the staged bytes',
+      (b) => repack(b, (folder) => writeFileSync(join(folder, 'dist/electron/main.cjs'), 'evil()')),
+      'app.asar dist/electron/main.cjs: not the staged bytes',
     ],
     [
       'a part of the archive missing',

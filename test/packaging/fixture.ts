@@ -39,11 +39,9 @@ export async function makeFixture(): Promise<Fixture> {
   const helper = join(folder, 'bsm-vz-helper')
   writeProgram(helper, machOStandIn('bsm-vz-helper'))
   const art = await drawArt()
-  const main = join(folder, 'main.mjs')
-  writeFileSync(main, 'export {}\n//# sourceMappingURL=main.mjs.map\n')
   const parts: Parts = {
-    bundles: { 'main.mjs': main, ui: join(root, 'dist/ui') },
-    main: 'main.mjs',
+    bundles: { 'dist/electron': join(root, 'dist/electron'), 'dist/ui': join(root, 'dist/ui') },
+    main: 'dist/electron/main.cjs',
     helper,
     image: join(root, 'out/guest/base'),
     art,
