@@ -162,6 +162,19 @@ final class ChannelTests: XCTestCase {
         channel.close()
     }
 
+    func testTheTimeOfAPauseIsNoRoundTrip() throws {
+        let guest = FakeGuest()
+        let (channel, seen) = channel { _ in FakeConnection(guest.near) }
+        try channel.open(ms: 1_000)
+        channel.ping()
+        channel.forgetPings()
+        try guest.send(.record(["type": JSON("Pong"), "nonce": try XCTUnwrap(try guest.receive()["nonce"])]))
+        try guest.send(.record(["type": JSON("WarmupAck")]))
+        eventually("what comes behind the answer") { seen.messages.current.count == 1 }
+        XCTAssertNil(channel.status.rttMs)
+        channel.close()
+    }
+
     func testAnIllFormedFrameIsAnsweredAndEndsTheConnection() throws {
         for (bytes, code) in [
             ([0, 1, 0, 1] as [UInt8], ErrorCode.frameTooLarge), ([0, 0, 0, 0], .frameMalformed), (encodeFrame(JSON("x")), .frameMalformed),

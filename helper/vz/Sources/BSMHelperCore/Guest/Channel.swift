@@ -143,6 +143,9 @@ final class Channel {
         try? send(.record(["type": JSON("Ping"), "nonce": JSON(nonce)]))
     }
 
+    /// The machine is paused: what is still unanswered would measure the pause.
+    func forgetPings() { state.with { $0.pings = [] } }
+
     /// Ends the connection, not the port: a later ``open(ms:)`` gets a new one.
     func close() {
         // Under the lock: once the reader has taken its turn there, the number may be another file's.

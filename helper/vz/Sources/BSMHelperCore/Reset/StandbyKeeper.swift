@@ -162,7 +162,7 @@ final class StandbyKeeper {
         let outcome = Result { () -> PreparedVM in
             let prepared = try prepare { !preparation.isHurried.current }
             do {
-                if !preparation.isHurried.current { try prepared.vm.machine.pause() }
+                if !preparation.isHurried.current { try prepared.vm.pause() }
                 return prepared
             } catch {
                 _ = try? prepared.vm.kill()

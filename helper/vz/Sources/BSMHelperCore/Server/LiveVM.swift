@@ -56,7 +56,7 @@ final class LiveVM {
     /// The host goes to sleep: the guest stops with it.
     func hostWillSleep() {
         guard !state.with({ $0.isRetired }) else { return }
-        if (try? vm.machine.pause()) != nil { become(.paused) }
+        if (try? vm.pause()) != nil { become(.paused) }
     }
 
     /// The host is awake: the guest goes on, with fresh entropy and the right time (§3, a repeated Resume).

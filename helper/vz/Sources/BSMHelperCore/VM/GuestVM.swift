@@ -78,6 +78,12 @@ final class GuestVM {
 
     func ping() { for channel in channels.values { channel.ping() } }
 
+    /// Stops the guest's time; the channels stay open.
+    func pause() throws {
+        try machine.pause()
+        for channel in channels.values { channel.forgetPings() }
+    }
+
     /// Begins a dispatch; at most one runs.
     func execute(_ request: ExecRequest, epoch: Int, hooks: Execution.Hooks) throws -> Execution {
         guard channel(.evidence).isOpen else {
