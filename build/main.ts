@@ -106,6 +106,8 @@ async function soakTheVzHelper(): Promise<number> {
 
 /** Runs one of the house's own TypeScript programs, in the foreground. */
 async function tsx(program: string, args: string[]): Promise<number> {
+  // Ctrl-C reaches it too: we wait for what it still has to put away.
+  process.on('SIGINT', () => undefined)
   const { code } = await runForCode(process.execPath, ['--import', 'tsx', join(root, program), ...args], {
     show: true,
     // What a person started, a person ends.
@@ -190,6 +192,10 @@ try {
       if (process.platform === 'linux') await setUp('start')
       await step('vz helper', buildVzHelper)
       process.exitCode = await tsx('test/acceptance/main.ts', args)
+      break
+    case 'fuzz':
+      await setUp('start')
+      process.exitCode = await tsx('test/fuzz/main.ts', args)
       break
     case 'bench':
       await setUp('bench')

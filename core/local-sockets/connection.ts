@@ -1,10 +1,12 @@
 import type { Socket } from 'node:net'
+import { z } from 'zod'
 import {
   BsmError,
   HelloRequest,
   LIMITS,
   LineSplitter,
   parseJsonLine,
+  Uuid,
   type WireError,
   whyNotParsed,
 } from '../protocol/index.ts'
@@ -261,13 +263,13 @@ function parseOrNull(text: string): unknown {
   }
 }
 
-const idOf = (message: unknown): string | null =>
-  typeof message === 'object' &&
-  message !== null &&
-  'request_id' in message &&
-  typeof message.request_id === 'string'
-    ? message.request_id.slice(0, 64)
-    : null
+const WithId = z.object({ request_id: Uuid })
+
+/** Only a UUID is one: an answer with another id would be outside the contract itself. */
+const idOf = (message: unknown): string | null => {
+  const parsed = WithId.safeParse(message)
+  return parsed.success ? parsed.data.request_id : null
+}
 
 const unauthorized = (message: string): BsmError =>
   new BsmError('UNAUTHORIZED', 'app', message, { nextStep: 'Get a token with `bsm clients add NAME`.' })

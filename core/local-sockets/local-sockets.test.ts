@@ -112,6 +112,14 @@ describe('before hello', () => {
     expect((await two.ask('hello', { token: control, client: 'cli' })).error?.code).toBe('UNAUTHORIZED')
   })
 
+  it('an id of another form than a UUID is not repeated: the refusal is an event', async () => {
+    const raw = new RawClient(paths.agentSocket)
+    raw.socket.write(`${JSON.stringify({ kind: 'status', request_id: '{evil}\u001b[2J' })}\n`)
+    await raw.closed
+    expect(raw.events).toMatchObject([{ kind: 'event', event: 'protocol_error' }])
+    expect(raw.events[0]).not.toHaveProperty('request_id')
+  })
+
   it('silence is hung up on after 2 s', async () => {
     const raw = new RawClient(paths.agentSocket)
     const began = performance.now()

@@ -128,6 +128,15 @@ describe('a boot configuration', () => {
     expect(refusal({ kernel: join(directory, 'loop') })).toContain('cannot be opened')
   })
 
+  it('with a kernel that opens and cannot be read says so', () => {
+    expect(refusal({ kernel: '/proc/self/mem' })).toBe('The kernel /proc/self/mem cannot be read.')
+  })
+
+  it('with a saved state that cannot be looked at says so', () => {
+    const path = `/${'x'.repeat(5_000)}`
+    expect(refusal({ savedState: path })).toBe(`The saved state ${path} cannot be looked at.`)
+  })
+
   it('with a dangling link says that the file does not exist', () => {
     symlinkSync(join(directory, 'nowhere'), join(directory, 'link'))
     expect(refusal({ kernel: join(directory, 'link') })).toContain('does not exist')

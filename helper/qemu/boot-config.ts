@@ -123,7 +123,13 @@ export function hostFacts(): HostFacts {
 function checkSavedState(path: string): void {
   if (!isAbsolute(path))
     throw invalid('--saved-state is not an absolute path.', 'Give the absolute path of a saved state.')
-  if (!statSync(path, { throwIfNoEntry: false })?.isDirectory())
+  let isDirectory: boolean
+  try {
+    isDirectory = statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false
+  } catch (cause) {
+    throw invalid(`The saved state ${path} cannot be looked at.`, 'Correct the path.', cause)
+  }
+  if (!isDirectory)
     throw invalid(`There is no saved state ${path}.`, 'Give a directory that save-state made.')
 }
 
@@ -179,13 +185,22 @@ function openRegular(what: string, path: string): number {
   }
 }
 
+/** A regular file may still refuse to be read: a file of /proc, a bad sector, a server that is gone. */
+function readHeader(fd: number, path: string, header: Buffer): number {
+  try {
+    return readSync(fd, header, 0, header.length, 0)
+  } catch (cause) {
+    throw invalid(`The kernel ${path} cannot be read.`, 'Look at the file and at the disk it is on.', cause)
+  }
+}
+
 const HEADER_BYTES = 0x206
 /** `Documentation/arm64/booting.rst`: the magic number of an Image. */
 const ARM64_MAGIC = { at: 56, bytes: Buffer.from('ARM\x64', 'latin1') }
 
 function checkKernel(fd: number, path: string): void {
   const header = Buffer.alloc(HEADER_BYTES)
-  const length = readSync(fd, header, 0, header.length, 0)
+  const length = readHeader(fd, path, header)
   const starts = (at: number, bytes: string): boolean =>
     header.subarray(at, at + bytes.length).equals(Buffer.from(bytes, 'latin1'))
   if (length === 0) throw invalid(`The kernel ${path} is empty.`, 'Give an uncompressed ARM64 Image.')

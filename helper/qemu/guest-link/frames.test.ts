@@ -85,6 +85,7 @@ describe('frames', () => {
     ['nested too deeply', Buffer.from('['.repeat(65) + ']'.repeat(65))],
     ['nested without end', Buffer.alloc(16 * 1024 * 1024, '{')],
     ['of millions of values', Buffer.from(`[${'0,'.repeat(3_000_000)}0]`)],
+    ['with a byte order mark, which is no JSON', Buffer.from('\ufeff{"type":"Pong"}')],
     ['with a key twice', Buffer.from('{"type":"Pong","type":"Hello"}')],
     ['with a key twice, once escaped', Buffer.from('{"type":"Pong","t\\u0079pe":"Hello"}')],
   ])('%s are malformed', (_, body) => {

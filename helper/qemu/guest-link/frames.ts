@@ -77,7 +77,8 @@ export class FrameParser {
   }
 }
 
-const utf8 = new TextDecoder('utf-8', { fatal: true })
+// A byte order mark is no JSON (RFC 8259 §8.1), and a decoder that drops it would have two readers differ.
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /** One frame body as a value of at most `maxNodes` parts. Throws `FRAME_MALFORMED`. */
 export function parseFrame(body: Buffer, maxNodes: number = LIMITS.jsonNodes): unknown {
