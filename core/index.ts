@@ -5,7 +5,13 @@ export { App, type AppOptions } from './app.ts'
 export { diagnose, makeBundle, thisMachine } from './diagnostics/index.ts'
 export { checkParts, dropOverrides, loadDistribution } from './distribution/index.ts'
 export { EvidenceStore } from './evidence/index.ts'
-export { askPreflight, helperEnvironment, RestartBudget, type RestartLimits } from './helper/index.ts'
+export {
+  askPreflight,
+  helperEnvironment,
+  locateHelper,
+  RestartBudget,
+  type RestartLimits,
+} from './helper/index.ts'
 export { buildCommand, loadImage } from './image.ts'
 export { ensurePaths, pathsIn, resolvePaths, type Paths } from './paths.ts'
 export * from './sandbox.ts'

@@ -38,7 +38,7 @@ function begin(): void {
     appPath: app.getAppPath(),
     resourcesPath: process.resourcesPath,
     platform: process.platform,
-    node: process.env.npm_node_execpath,
+    env: process.env,
   })
   if (process.argv.includes(SELF_CHECK)) {
     const write = (line: string): void => void process.stdout.write(line)

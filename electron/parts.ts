@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { locateHelper } from '../core/index.ts'
 
 /** Where the app's parts lie: beside the sources while it is developed, inside the bundle when it is packaged. */
 export interface Parts {
@@ -17,12 +18,14 @@ interface Place {
   /** `Contents/Resources` of the bundle. */
   readonly resourcesPath: string
   readonly platform: NodeJS.Platform
-  /** The Node that ran `npm start`: Electron's own program is no Node unless it is told to be. */
-  readonly node: string | undefined
+  readonly env: Readonly<Record<string, string | undefined>>
 }
 
-/** Nothing of it can be chosen by an environment once the app is packaged. */
-export function locateParts({ packaged, appPath, resourcesPath, platform, node }: Place): Parts {
+/**
+ * Nothing of it can be chosen by an environment once the app is packaged; until then the helper can, as it can for
+ * `bsm up`. Throws as `locateHelper` does.
+ */
+export function locateParts({ packaged, appPath, resourcesPath, platform, env }: Place): Parts {
   const own = {
     ui: join(appPath, 'dist', 'ui'),
     preload: join(appPath, 'dist', 'electron', 'preload.cjs'),
@@ -37,9 +40,7 @@ export function locateParts({ packaged, appPath, resourcesPath, platform, node }
   return {
     ...own,
     imageDir: join(appPath, 'out', 'guest'),
-    helper:
-      platform === 'darwin'
-        ? { command: join(appPath, 'dist', 'bsm-vz-helper'), args: [] }
-        : { command: node ?? 'node', args: [join(appPath, 'dist', 'bsm-qemu-helper.mjs')] },
+    // The Node that ran `npm start`: Electron's own program is no Node unless it is told to be.
+    helper: locateHelper(undefined, appPath, { platform, env, node: env['npm_node_execpath'] ?? 'node' }),
   }
 }

@@ -5,10 +5,10 @@ import { connectControl } from '../connect.ts'
 import { EXIT_CODE } from '../exit-codes.ts'
 import { escapeLine } from '../format/escape.ts'
 import { table } from '../format/table.ts'
-import { bytes, diagnose, makeBundle, resolvePaths, thisMachine } from '../../core/index.ts'
+import { bytes, diagnose, locateHelper, makeBundle, resolvePaths, thisMachine } from '../../core/index.ts'
 import type { CheckResult } from '../../core/protocol/index.ts'
 import { projectRoot } from '../project-root.ts'
-import { locateHelper, locateImage } from '../up/locate.ts'
+import { locateImage } from '../up/locate-image.ts'
 import { UsageError } from '../usage-error.ts'
 
 const SIGN = { ok: '✓', warn: '!', fail: '✗' } as const
@@ -50,7 +50,8 @@ function machineOf(env: NodeJS.ProcessEnv): ReturnType<typeof thisMachine> {
     root: projectRoot,
     imageDir: locateImage(undefined, projectRoot).imageDir,
     env,
-    helper: () => locateHelper(undefined, projectRoot, { platform: process.platform, env }),
+    helper: () =>
+      locateHelper(undefined, projectRoot, { platform: process.platform, env, node: process.execPath }),
     app: () => askApp(env, (control) => control.status({ timeoutMs: STATUS_WITHIN_MS })),
     audit: () => askApp(env, (control) => control.verifyAudit()),
   })

@@ -1,6 +1,6 @@
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { createApp, loadImage, resolvePaths, serveUi, type App } from '../../core/index.ts'
+import { createApp, loadImage, locateHelper, resolvePaths, serveUi, type App } from '../../core/index.ts'
 import type { Settings } from '../../core/protocol/index.ts'
 import { removeRedirects } from '../browser.ts'
 import type { Cli } from '../cli.ts'
@@ -8,7 +8,7 @@ import { EXIT_CODE } from '../exit-codes.ts'
 import { InterruptedError, onInterrupt } from '../interrupt.ts'
 import { projectRoot, version } from '../project-root.ts'
 import { isDetached } from './detach.ts'
-import { locateHelper, locateImage, type ImagePlace } from './locate.ts'
+import { locateImage, type ImagePlace } from './locate-image.ts'
 import { Progress } from './progress.ts'
 import type { Ready } from './ready.ts'
 import { endOnSurprise } from './surprise.ts'
@@ -39,7 +39,11 @@ export async function runApp(cli: Cli, options: UpOptions, onReady: (ready: Read
     paths,
     imageDir: place.imageDir,
     settings: settingsOf(options, place),
-    helper: locateHelper(options.helper, projectRoot, { platform: process.platform, env: cli.io.env }),
+    helper: locateHelper(options.helper, projectRoot, {
+      platform: process.platform,
+      env: cli.io.env,
+      node: process.execPath,
+    }),
     projectRoot,
     people: { write: (text) => ready && !inBackground && cli.io.stderr.write(text) },
     autoStart: false,

@@ -1,6 +1,7 @@
 export { helperEnvironment } from './environment.ts'
 export { askPreflight } from './preflight.ts'
 export { HelperIdentityFile } from './leftover.ts'
+export { locateHelper } from './locate.ts'
 export type { StopLadder } from './process.ts'
 export { RestartBudget, type RestartLimits } from './restart-budget.ts'
 export { HelperSupervisor, type SupervisorState } from './supervisor.ts'

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { locateHelper, locateImage } from './locate.ts'
+import { locateHelper } from './locate.ts'
 
 let root: string
 beforeEach(async () => {
@@ -11,7 +11,8 @@ beforeEach(async () => {
 })
 afterEach(() => rm(root, { recursive: true }))
 
-const on = (platform: NodeJS.Platform, env: NodeJS.ProcessEnv = {}) => ({ platform, env })
+const node = '/usr/bin/node'
+const on = (platform: NodeJS.Platform, env: NodeJS.ProcessEnv = {}) => ({ platform, env, node })
 
 describe('the helper', () => {
   it('is the built QEMU helper on Linux, under our own Node', async () => {
@@ -20,7 +21,7 @@ describe('the helper', () => {
       expect.objectContaining({ code: 'VM_LIFECYCLE_ERROR', nextStep: 'run `npm run build`' }),
     )
     await writeFile(path, '')
-    expect(locateHelper(undefined, root, on('linux'))).toEqual({ command: process.execPath, args: [path] })
+    expect(locateHelper(undefined, root, on('linux'))).toEqual({ command: node, args: [path] })
   })
 
   it('is the Virtualization.framework helper on a Mac', async () => {
@@ -45,17 +46,14 @@ describe('the helper', () => {
   it('may be any executable, but must be one', async () => {
     const path = join(root, 'mine')
     await writeFile(path, '', { mode: 0o644 })
-    expect(() => locateHelper(path, root, on('linux'))).toThrow('no helper that can be run')
+    expect(() => locateHelper(path, root, on('linux'))).toThrow(
+      expect.objectContaining({
+        code: 'BAD_REQUEST',
+        message: `there is no helper that can be run at ${path}`,
+      }),
+    )
     await rm(path)
     await writeFile(path, '', { mode: 0o755 })
     expect(locateHelper(path, root, on('linux'))).toEqual({ command: path, args: [] })
-  })
-})
-
-describe('the guest image', () => {
-  it('is meant by name or by path, or left to the settings', () => {
-    expect(locateImage(undefined, root)).toEqual({ imageDir: join(root, 'out/guest') })
-    expect(locateImage('python', root)).toEqual({ imageDir: join(root, 'out/guest'), recipe: 'python' })
-    expect(locateImage('/images/mine/', root)).toEqual({ imageDir: '/images', recipe: 'mine' })
   })
 })
