@@ -2,18 +2,10 @@ import { randomUUID } from 'node:crypto'
 import { mkdirSync, readdirSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeEach, describe, expect, it } from 'vitest'
-import { chunkHash, dispatchRecord } from '../protocol/index.ts'
+import { dispatchRecord, type EvidenceChunk } from '../protocol/index.ts'
+import { evidenceChain } from '../testing/evidence-chain.ts'
 import { temporaryDirectory } from '../testing/fixture.ts'
 import { EvidenceStore } from './store.ts'
-
-type Line = {
-  type: string
-  command_id: string
-  seq: number
-  chunk_data: string
-  chunk_size: number
-  is_terminal: boolean
-}
 
 const ID = '0b0e7a52-3c9f-4d6e-9a51-7b2f0d9c1e11'
 const DISPATCH = { command_id: ID, tool: 'echo', params: { text: 'x' }, deadline_ms: 1_000 }
@@ -26,63 +18,57 @@ beforeEach(() => {
   store = new EvidenceStore(directory, { chains: 3, bytes: 1_000 })
 })
 
-function chain(): { lines: Line[]; hash: string } {
-  const chunks = [dispatchRecord(DISPATCH, EPOCH), Buffer.from('\u0001out'), Buffer.from('{"exit_code":0}')]
-  let hash: Buffer | null = null
-  const lines = chunks.map((data, index) => {
-    hash = chunkHash(ID, index + 1, data, hash)
-    return {
-      type: 'EvidenceChunk',
-      command_id: ID,
-      seq: index + 1,
-      chunk_data: data.toString('base64'),
-      chunk_size: data.length,
-      is_terminal: index === chunks.length - 1,
-    }
-  })
-  return { lines, hash: `sha256:${(hash ?? Buffer.alloc(32)).toString('hex')}` }
-}
+const chain = () =>
+  evidenceChain(ID, [
+    dispatchRecord(DISPATCH, EPOCH),
+    Buffer.from('\u0001out'),
+    Buffer.from('{"exit_code":0}'),
+  ])
 const keep = (lines: readonly object[], end = '\n'): void =>
   writeFileSync(store.pathOf(ID), lines.map((line) => JSON.stringify(line)).join('\n') + end)
 
 describe('a stored chain', () => {
   it('verifies against the hash on record, and against what was asked', async () => {
-    const { lines, hash } = chain()
+    const { chunks: lines, hash } = chain()
     keep(lines)
     expect(await store.verify(ID, hash)).toMatchObject({ ok: true, recomputed: hash, chunks: 3 })
     await store.check(DISPATCH, hash, EPOCH)
   })
 
-  const spoil: [name: string, edit: (lines: Line[]) => object[]][] = [
+  const spoil: [name: string, edit: (lines: EvidenceChunk[]) => object[]][] = [
     ['a chunk is missing', (l) => l.toSpliced(1, 1)],
-    ['a chunk comes twice', (l) => [l[0], l[1], l[1], l[2]] as Line[]],
-    ['chunks are in disorder', (l) => [l[1], l[0], l[2]] as Line[]],
+    ['a chunk comes twice', (l) => [l[0], l[1], l[1], l[2]] as EvidenceChunk[]],
+    ['chunks are in disorder', (l) => [l[1], l[0], l[2]] as EvidenceChunk[]],
     ['the end is missing', (l) => l.slice(0, 2)],
     ['chunks follow the end', (l) => [...l, { ...l[2], seq: 4 }]],
-    ['a chunk is of another command', (l) => l.with(1, { ...(l[1] as Line), command_id: randomUUID() })],
+    [
+      'a chunk is of another command',
+      (l) => l.with(1, { ...(l[1] as EvidenceChunk), command_id: randomUUID() }),
+    ],
     [
       'a byte changed',
-      (l) => l.with(1, { ...(l[1] as Line), chunk_data: Buffer.from('\u0001ouT').toString('base64') }),
+      (l) =>
+        l.with(1, { ...(l[1] as EvidenceChunk), chunk_data: Buffer.from('\u0001ouT').toString('base64') }),
     ],
-    ['a size is wrong', (l) => l.with(1, { ...(l[1] as Line), chunk_size: 3 })],
-    ['a line is not a chunk', (l) => l.with(1, { nonsense: true } as unknown as Line)],
+    ['a size is wrong', (l) => l.with(1, { ...(l[1] as EvidenceChunk), chunk_size: 3 })],
+    ['a line is not a chunk', (l) => l.with(1, { nonsense: true } as unknown as EvidenceChunk)],
     ['there is nothing', () => []],
   ]
   it.each(spoil)('does not verify when %s', async (_name, edit) => {
-    const { lines, hash } = chain()
+    const { chunks: lines, hash } = chain()
     keep(edit(lines))
     expect((await store.verify(ID, hash)).ok).toBe(false)
     await expect(store.check(DISPATCH, hash, EPOCH)).rejects.toThrow()
   })
 
   it('does not verify when it ends in the middle of a line', async () => {
-    const { lines, hash } = chain()
+    const { chunks: lines, hash } = chain()
     keep(lines, '')
     expect((await store.verify(ID, hash)).message).toContain('middle of a line')
   })
 
   it('does not verify against another hash, or none', async () => {
-    const { lines, hash } = chain()
+    const { chunks: lines, hash } = chain()
     keep(lines)
     expect((await store.verify(ID, `sha256:${'0'.repeat(64)}`)).message).toContain('it was replaced')
     expect((await store.verify(ID, null)).ok).toBe(false)

@@ -3,13 +3,13 @@ import {
   BsmError,
   canonicalJson,
   capOutput,
-  chunkHash,
   dispatchRecord,
   type EvidenceChunk,
   type ToolDispatch,
   type ToolResult,
 } from '../../../core/protocol/index.ts'
 import { entryLine, openEntry, sealEntry } from '../../../core/audit/entry.ts'
+import { evidenceChain } from '../../../core/testing/evidence-chain.ts'
 import { EvidenceVerifier } from '../../../helper/qemu/evidence/verifier.ts'
 import { ID, OTHER_ID } from '../messages.ts'
 import { changeBytes } from '../mutate.ts'
@@ -33,18 +33,7 @@ export function honest(written: Written[], exitCode: number): Chain {
     ...written.map(({ stream, text }) => Buffer.concat([Buffer.of(stream), Buffer.from(text, 'utf8')])),
     canonicalJson({ exit_code: exitCode, truncated, duration_ms: 7 }),
   ]
-  let hash: Buffer | null = null
-  const chunks = bodies.map((data, i): EvidenceChunk => {
-    hash = chunkHash(ID, i + 1, data, hash)
-    return {
-      type: 'EvidenceChunk',
-      command_id: ID,
-      seq: i + 1,
-      chunk_data: data.toString('base64'),
-      chunk_size: data.length,
-      is_terminal: i === bodies.length - 1,
-    }
-  })
+  const { chunks, hash } = evidenceChain(ID, bodies)
   const of = (stream: 1 | 2) =>
     capOutput(
       Buffer.from(
@@ -65,7 +54,7 @@ export function honest(written: Written[], exitCode: number): Chain {
       exit_code: exitCode,
       stdout: out.text,
       stderr: err.text,
-      evidence_hash: `sha256:${(hash ?? Buffer.alloc(0)).toString('hex')}`,
+      evidence_hash: hash,
       truncated,
       stdout_bytes: out.bytes,
       stderr_bytes: err.bytes,
