@@ -11,14 +11,15 @@ import { median } from './stats.ts'
 const HELP = `npx tsx test/bench/soak.ts [--dispatches 300]
 
 Dispatches with resets in a row through the app, and what app, helper and VMs have grown by afterwards: memory,
-descriptors, processes, disk. Ends with 1 when a reset was not verified or something grew.`
+descriptors, processes, disk. Before them come as many as evidence is kept of: until then disk grows as it should.
+Ends with 1 when a reset was not verified or something grew.`
 
 const { values } = parseArgs({
   options: { dispatches: { type: 'string', default: '300' }, help: { type: 'boolean', default: false } },
 })
 
-/** Chains of evidence are kept for the last 200 dispatches: before that, disk grows as it should. */
-const SETTLED = 210
+/** Chains of evidence are kept for the last 200 dispatches. */
+const SETTLING = 210
 
 type Sample = { mib: number; descriptors: number; processes: number; disk_kib: number }
 
@@ -47,9 +48,9 @@ async function soak(dispatches: number): Promise<boolean> {
   try {
     await using control = await app.control()
     const samples: Sample[] = []
-    for (let n = 1; n <= dispatches; n += 1) {
+    for (let n = 1; n <= SETTLING + dispatches; n += 1) {
       await standbyReady(control)
-      if (n > Math.min(SETTLED, dispatches / 2)) samples.push(sample(app))
+      if (n > SETTLING) samples.push(sample(app))
       const command = `echo ${n}; head -c 200000 /dev/zero; echo x > ~/file${n}`
       const response = await control.exec('sh', { command })
       if (response.exit_code !== 0 || response.sandbox_reset_state?.verification_passed !== true)
@@ -63,7 +64,11 @@ async function soak(dispatches: number): Promise<boolean> {
       console.log(`${figure.padEnd(12)} ${early.toFixed(1).padStart(10)} → ${late.toFixed(1).padStart(10)}`)
       return late > early * 1.02 + (figure === 'mib' ? 2 : 0)
     })
-    console.log(grew.length === 0 ? `${dispatches} dispatches: nothing grew` : `grew: ${grew.join(', ')}`)
+    console.log(
+      grew.length === 0
+        ? `${dispatches} dispatches after ${SETTLING}: nothing grew`
+        : `grew: ${grew.join(', ')}`,
+    )
     return grew.length === 0
   } finally {
     await app.dispose()
