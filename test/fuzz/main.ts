@@ -1,6 +1,7 @@
 import { COMMON, gate, UsageError, wholeNumber } from '../gates/command.ts'
-import { report, type Item } from '../gates/report.ts'
+import { MARK, report, type Item } from '../gates/report.ts'
 import { GO_TARGETS, fuzzGo } from './go.ts'
+import { HELPERS } from '../support/helper-binary.ts'
 import { fuzzSpawned } from './spawned.ts'
 import { fuzz, SLICE } from './run.ts'
 import { TARGETS } from './targets/index.ts'
@@ -12,7 +13,7 @@ with fast-check; the guest's with Go's own fuzzer, guided by coverage; both help
 About a million inputs; the same seed gives the same ones (but for Go's, whose slice is its kept inputs alone).
 
   NAME       only targets whose name contains it (${TARGETS.map(({ id }) => id).join(', ')}, go, spawned)
-  --slice    a fortieth of the inputs, for CI
+  --slice    a fortieth of the inputs: a quick look, and what runs in process is a part of npm test
   --seed N   another start than 1
   --json     the report on stdout; it is also kept in out/gates/fuzz.json`
 
@@ -24,14 +25,12 @@ await gate(HELP, { ...COMMON, seed: { type: 'string', default: '1' } }, async (v
   const items: Item[] = []
   const add = (item: Item) => {
     items.push(item)
-    const mark = item.outcome === 'held' ? '✓' : item.outcome === 'broken' ? '✗' : '–'
-    run.progress(`${mark} ${item.id}: ${item.count} inputs (${(item.ms / 1000).toFixed(1)} s)`)
+    run.progress(`${MARK[item.outcome]} ${item.id}: ${item.count} inputs (${(item.ms / 1000).toFixed(1)} s)`)
   }
   for (const target of TARGETS)
     if (chosen(target.id)) add(await fuzz(target, { seed, scale: slice ? SLICE : 1 }, run))
-  for (const target of GO_TARGETS) if (chosen(`go.${target.id}`)) add(await fuzzGo(target, slice, run))
-  for (const which of ['qemu', 'vz'] as const)
-    if (chosen(`spawned.${which}`)) add(await fuzzSpawned(which, seed, slice, run))
+  for (const target of GO_TARGETS) if (chosen(target.id)) add(await fuzzGo(target, slice, run))
+  for (const which of HELPERS) if (chosen(`spawned.${which}`)) add(await fuzzSpawned(which, seed, slice, run))
   if (items.length === 0) throw new UsageError(`There is no target like ${names.join(' ')}.`)
-  return [report(since, { gate: 'fuzz', helper: null, accelerator: null, slice, seed, items, plots: [] })]
+  return report(since, { gate: 'fuzz', slice, seed, items })
 })

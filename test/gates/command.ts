@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { parseArgs, type ParseArgsConfig } from 'node:util'
 import { repository } from '../support/image.ts'
-import { passed, summary, writeReport, type GateReport } from './report.ts'
+import { MARK, passed, summary, writeReport, type GateReport } from './report.ts'
 
 /** The line of progress that a person sees; nothing of it goes to stdout, which is the report's. */
 export type Progress = (line: string) => void
@@ -20,7 +20,7 @@ type Options = NonNullable<ParseArgsConfig['options']>
 type Values<O extends Options> = ReturnType<typeof parseArgs<{ options: O; allowPositionals: true }>>
 
 /** Ends what runs at the first Ctrl-C; the second one, as ever, ends the process at once. */
-export function untilInterrupted(): { signal: AbortSignal; done: () => void } {
+function untilInterrupted(): { signal: AbortSignal; done: () => void } {
   const interrupt = new AbortController()
   const stop = (): void => {
     if (interrupt.signal.aborted) process.exit(130)
@@ -38,13 +38,13 @@ export function untilInterrupted(): { signal: AbortSignal; done: () => void } {
   }
 }
 
-export const INTERRUPTED = 130
+const INTERRUPTED = 130
 
 /** A gate's command line: `--help`, `--json`, `--slice`, progress on stderr, Ctrl-C, exit code. */
 export async function gate<O extends Options>(
   help: string,
   options: O,
-  run: (values: Values<O>['values'], positionals: string[], with_: Run) => Promise<GateReport[]>,
+  run: (values: Values<O>['values'], positionals: string[], with_: Run) => Promise<GateReport>,
 ): Promise<void> {
   let parsed: Values<O>
   try {
@@ -61,20 +61,17 @@ export async function gate<O extends Options>(
   }
   const { signal, done } = untilInterrupted()
   try {
-    const reports = await run(parsed.values, parsed.positionals, {
+    const made = await run(parsed.values, parsed.positionals, {
       signal,
       progress: (line) => console.error(line),
     })
-    if (values['json'] === true) console.log(JSON.stringify(reports.length === 1 ? reports[0] : reports))
-    for (const made of reports) {
-      const path = reportPath(made)
-      writeReport(path, made)
-      for (const { id, outcome, reason } of made.items)
-        if (outcome !== 'held')
-          console.error(`${outcome === 'broken' ? '✗' : '–'} ${id}: ${outcome}: ${reason}`)
-      console.error(`${summary(made)}\n  report: ${path}`)
-    }
-    process.exitCode = signal.aborted ? INTERRUPTED : reports.length > 0 && reports.every(passed) ? 0 : 1
+    if (values['json'] === true) console.log(JSON.stringify(made))
+    const path = reportPath(made)
+    writeReport(path, made)
+    for (const { id, outcome, reason } of made.items)
+      if (outcome !== 'held') console.error(`${MARK[outcome]} ${id}: ${outcome}: ${reason}`)
+    console.error(`${summary(made)}\n  report: ${path}`)
+    process.exitCode = signal.aborted ? INTERRUPTED : passed(made) ? 0 : 1
   } catch (error) {
     if (error instanceof UsageError) {
       console.error(`${error.message}\n\n${help}`)
@@ -86,10 +83,8 @@ export async function gate<O extends Options>(
   }
 }
 
-export const gateFolder = join(repository, 'out/gates')
-
-const reportPath = ({ gate: name, helper, slice }: GateReport): string =>
-  join(gateFolder, `${[name, helper, slice ? 'slice' : null].filter((part) => part !== null).join('-')}.json`)
+const reportPath = ({ gate: name, slice }: GateReport): string =>
+  join(repository, 'out/gates', `${name}${slice ? '-slice' : ''}.json`)
 
 /** A whole number of an option. */
 export function wholeNumber(option: string, text: string, min: number, max: number): number {
@@ -104,14 +99,3 @@ export const COMMON = {
   json: { type: 'boolean', default: false },
   slice: { type: 'boolean', default: false },
 } as const
-
-export const HELPERS = ['qemu', 'vz'] as const
-export type Which = (typeof HELPERS)[number]
-
-/** `--helper qemu|vz|both`. */
-export function helpersOf(text: string): Which[] {
-  if (text === 'both') return [...HELPERS]
-  const which = HELPERS.find((one) => one === text)
-  if (which === undefined) throw new UsageError('--helper takes qemu, vz or both.')
-  return [which]
-}

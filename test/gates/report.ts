@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { mkdirSync, renameSync, writeFileSync } from 'node:fs'
 import { arch, cpus, platform, release, totalmem } from 'node:os'
 import { dirname } from 'node:path'
 import { z } from 'zod'
@@ -7,12 +7,12 @@ import { repository } from '../support/image.ts'
 
 /** What one gate did and found, as its `--json` prints it and as `npm run gates` keeps it. */
 
-export const REPORT_SCHEMA = 'bsm-gate/1'
+const REPORT_SCHEMA = 'bsm-gate/1'
 
-export const Outcome = z.enum(['held', 'broken', 'not run'])
-export type Outcome = z.infer<typeof Outcome>
+const Outcome = z.enum(['held', 'broken', 'not run'])
+type Outcome = z.infer<typeof Outcome>
 
-export const Machine = z.strictObject({
+const Machine = z.strictObject({
   host_os: z.string(),
   arch: z.string(),
   cpu: z.string(),
@@ -20,20 +20,10 @@ export const Machine = z.strictObject({
   memory_mib: z.int().positive(),
   node: z.string(),
 })
-export type Machine = z.infer<typeof Machine>
+type Machine = z.infer<typeof Machine>
 
-export const Latency = z.strictObject({
-  samples: z.int().nonnegative(),
-  /** Milliseconds; null when nothing was measured. */
-  p50: z.number().nullable(),
-  p99: z.number().nullable(),
-  /** Requests that got no answer. */
-  unanswered: z.int().nonnegative(),
-})
-export type Latency = z.infer<typeof Latency>
-
-/** One probe, parser, fault or measure of a gate. */
-export const Item = z.strictObject({
+/** One parser that a gate tried. */
+const Item = z.strictObject({
   id: z.string(),
   group: z.string(),
   /** What is promised: a sentence that this item tried to make untrue. */
@@ -42,35 +32,26 @@ export const Item = z.strictObject({
   /** Why it is `broken` or `not run`; for `held` what it saw, where that says something. */
   reason: z.string(),
   ms: z.number().nonnegative(),
-  /** Inputs, rounds or dispatches that it is worth. */
+  /** Inputs that it was given. */
   count: z.int().nonnegative(),
-  latency: Latency.optional(),
-  /** Numbers of its own, by name. */
-  figures: z.record(z.string(), z.number()).optional(),
 })
 export type Item = z.infer<typeof Item>
 
-export const Plot = z.strictObject({ title: z.string(), svg: z.string() })
-
-export const GateReport = z.strictObject({
+const GateReport = z.strictObject({
   schema: z.literal(REPORT_SCHEMA),
-  gate: z.enum(['fuzz', 'redteam', 'soak', 'chaos']),
+  gate: z.literal('fuzz'),
   started_at: z.iso.datetime(),
   finished_at: z.iso.datetime(),
   seconds: z.number().nonnegative(),
   commit: z.string(),
   machine: Machine,
-  /** Null where no VM is involved. */
-  helper: z.enum(['qemu', 'vz']).nullable(),
-  accelerator: z.string().nullable(),
   slice: z.boolean(),
-  seed: z.int().nullable(),
+  seed: z.int(),
   items: z.array(Item),
-  plots: z.array(Plot),
 })
 export type GateReport = z.infer<typeof GateReport>
 
-export function machine(): Machine {
+function machine(): Machine {
   const all = cpus()
   return {
     host_os: `${platform()} ${release()}`,
@@ -83,7 +64,7 @@ export function machine(): Machine {
 }
 
 /** The commit that was run; `+` behind it says that files of the checkout differ from it. */
-export function commit(): string {
+function commit(): string {
   const git = (...args: string[]) =>
     execFileSync('git', ['-C', repository, ...args], {
       encoding: 'utf8',
@@ -96,7 +77,7 @@ export function commit(): string {
   }
 }
 
-type Made = Pick<GateReport, 'gate' | 'helper' | 'accelerator' | 'slice' | 'seed' | 'items' | 'plots'>
+type Made = Pick<GateReport, 'gate' | 'slice' | 'seed' | 'items'>
 
 export function report(since: Date, made: Made, until = new Date()): GateReport {
   return GateReport.parse({
@@ -110,7 +91,10 @@ export function report(since: Date, made: Made, until = new Date()): GateReport 
   })
 }
 
-export const countOf = (items: readonly Item[], outcome: Outcome): number =>
+/** How a terminal shows an outcome. */
+export const MARK: Record<Outcome, string> = { held: '✓', broken: '✗', 'not run': '–' }
+
+const countOf = (items: readonly Item[], outcome: Outcome): number =>
   items.filter((item) => item.outcome === outcome).length
 
 /** A gate fails by what is broken, and by having run nothing: what was not run has not passed. */
@@ -121,19 +105,12 @@ export function summary(made: GateReport): string {
   const { items } = made
   const inputs = items.reduce((sum, { count }) => sum + count, 0)
   const of = (outcome: Outcome) => `${countOf(items, outcome)} ${outcome}`
-  const where = made.helper === null ? '' : ` on ${made.helper} (${made.accelerator ?? 'unknown'})`
-  return `${made.gate}${where}: ${of('held')}, ${of('broken')}, ${of('not run')}; ${inputs} in all; ${made.seconds.toFixed(1)} s`
+  return `${made.gate}: ${of('held')}, ${of('broken')}, ${of('not run')}; ${inputs} in all; ${made.seconds.toFixed(1)} s`
 }
 
 /** Written beside and renamed: one that was cut off is not taken for a report. */
-export function writeFileWhole(path: string, text: string): void {
+export function writeReport(path: string, made: GateReport): void {
   mkdirSync(dirname(path), { recursive: true })
-  writeFileSync(`${path}.next`, text)
+  writeFileSync(`${path}.next`, `${JSON.stringify(made, null, 1)}\n`)
   renameSync(`${path}.next`, path)
 }
-
-export const writeReport = (path: string, made: GateReport): void =>
-  writeFileWhole(path, `${JSON.stringify(made, null, 1)}\n`)
-
-export const readReport = (path: string): GateReport =>
-  GateReport.parse(JSON.parse(readFileSync(path, 'utf8')))

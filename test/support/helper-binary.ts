@@ -5,6 +5,10 @@ import { buildVzHelper } from '../../build/vz-helper.ts'
 import { repository } from './image.ts'
 
 /** A helper under test: how it is started, and which of our two it is, if one. */
+/** Our helpers: what dispatches and resets is tested against both. */
+export const HELPERS = ['qemu', 'vz'] as const
+export type Which = (typeof HELPERS)[number]
+
 export type HelperBinary = { name: string; command: string; args: string[] }
 
 /**

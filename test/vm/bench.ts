@@ -1,15 +1,11 @@
 import { afterAll, beforeAll } from 'vitest'
 import type { Check } from '../conformance/check.ts'
 import { Bench, type Context } from '../conformance/context.ts'
-import { helperBinary } from '../support/helper-binary.ts'
+import { helperBinary, type Which } from '../support/helper-binary.ts'
 import { freshImage } from '../support/image.ts'
 
 /** Longest that one test with VMs may take. */
 export const VM_TEST_MS = 170_000
-
-/** Helpers that the tests of dispatch and reset run against. */
-export const HELPERS = ['qemu', 'vz'] as const
-export type Which = (typeof HELPERS)[number]
 
 /**
  * A helper and an image for the tests of one file. `own` runs a test with VMs of its own,

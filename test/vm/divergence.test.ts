@@ -8,7 +8,8 @@ import { diskOf } from '../support/disk.ts'
 import { errorOf, type Helper } from '../support/helper.ts'
 import { copyImage } from '../support/image.ts'
 import { LyingQemu } from '../support/lying-qemu.ts'
-import { HELPERS, VM_TEST_MS, useBench } from './bench.ts'
+import { HELPERS } from '../support/helper-binary.ts'
+import { VM_TEST_MS, useBench } from './bench.ts'
 
 /** Each lie is caught at the next reset, by exactly the source that was lied to (wire-protocol §4). */
 describe.each(HELPERS)('a lie to the %s helper is caught at the next reset', (which) => {

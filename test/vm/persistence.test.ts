@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Helper } from '../support/helper.ts'
-import { HELPERS, VM_TEST_MS, useBench } from './bench.ts'
+import { HELPERS } from '../support/helper-binary.ts'
+import { VM_TEST_MS, useBench } from './bench.ts'
 
 /** Seconds of a busy machine are between the host's clock and the guest's answer; unset it would be years off. */
 const isNow = (seconds: number) => expect(Math.abs(seconds - Date.now() / 1000)).toBeLessThan(10)

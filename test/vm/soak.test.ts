@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest'
 import { until } from '../support/deadline.ts'
 import type { Helper } from '../support/helper.ts'
 import { commandLine, openFiles, residentBytes } from '../support/processes.ts'
-import { HELPERS, useBench } from './bench.ts'
+import { HELPERS } from '../support/helper-binary.ts'
+import { useBench } from './bench.ts'
 
 const DISPATCHES = Number(process.env['BSM_SOAK'] ?? 30)
 const DEADLINE_MS = 120_000 + DISPATCHES * 20_000
