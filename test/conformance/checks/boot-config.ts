@@ -95,6 +95,11 @@ export const bootConfigChecks = [
   check('kernel-empty', 'an empty kernel', async (context) => {
     assert.match(await refusal(context, kernelOf(Buffer.alloc(0))), /kernel/i)
   }),
+  check('kernel-unreadable', 'a kernel that opens and cannot be read', async (context) => {
+    // Of Linux alone: elsewhere it does not exist, which is refused as well.
+    const words = await refusal(context, (image) => ({ image: { ...image, kernel: '/proc/self/mem' } }))
+    assert.match(words, process.platform === 'linux' ? /cannot be read/ : /kernel/i)
+  }),
   check('kernel-short', 'a kernel too short for its header', async (context) => {
     assert.match(await refusal(context, kernelOf(Buffer.alloc(59, 1))), /kernel/i)
   }),

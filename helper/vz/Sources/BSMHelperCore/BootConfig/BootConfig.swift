@@ -97,6 +97,10 @@ private let headerBytes = 0x206
 private func checkKernel(_ fd: Int32, _: stat) throws {
     var header = [UInt8](repeating: 0, count: headerBytes)
     let length = pread(fd, &header, header.count, 0)
+    // A regular file may still refuse to be read: a bad sector, a server that is gone.
+    guard length >= 0 else {
+        throw invalid("The kernel cannot be read.", "Look at the file and at the disk it is on.", SystemError("read").description)
+    }
     func starts(_ bytes: [UInt8], at: Int) -> Bool { Array(header[at..<(at + bytes.count)]) == bytes }
     let uncompressed = "Give an uncompressed ARM64 Image; linux-image-cloud-arm64 has one."
     guard length > 0 else { throw invalid("The kernel is empty.", uncompressed) }
