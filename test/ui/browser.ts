@@ -40,8 +40,14 @@ const AxeResult = z.object({
   ),
 })
 
-/** Accessibility violations of the page as it stands, one sentence each. */
+/** Colours on their way from one scheme to the other are of neither. */
+const SETTLED = `Promise.allSettled(
+  document.getAnimations().filter((one) => one instanceof CSSTransition).map(({ finished }) => finished),
+).then(() => undefined)`
+
+/** Accessibility violations of the page once its transitions are over, one sentence each. */
 export async function axe(page: Page): Promise<string[]> {
+  await page.evaluate(SETTLED)
   // Through the debugger, not as a script of the page: its CSP stays as it is.
   await page.evaluate(AXE)
   const result = AxeResult.parse(await page.evaluate('window.axe.run(document)'))
