@@ -20,6 +20,8 @@ let shell: Shell | null = null
 confineWebContents(() => shell?.engine ?? null)
 for (const surprise of ['uncaughtException', 'unhandledRejection'] as const)
   process.on(surprise, (thrown: unknown) => endOnSurprise(thrown))
+// The terminal that it was started from was closed: there is nobody to tell, and the app goes on.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined)
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => app.quit())
 
 try {

@@ -3,7 +3,10 @@ import type { AppOptions } from '../../core/index.ts'
 import { readFileSync } from 'node:fs'
 import { endOnSurprise } from '../up/surprise.ts'
 
-/** An app in a process of its own that meets a bug: state, config and image directory, helper, kind of bug. */
+/**
+ * An app in a process of its own that meets a bug once its stdin ends: state, config and image directory, helper, kind
+ * of bug.
+ */
 const [stateDir = '', configDir = '', imageDir = '', helper = '', kind = ''] = process.argv.slice(2)
 const paths = pathsIn(stateDir, configDir)
 const app = new App({
@@ -11,6 +14,7 @@ const app = new App({
   paths,
   imageDir,
   helper: JSON.parse(helper) as AppOptions['helper'],
+  ...(kind === 'unread' ? { people: process.stderr } : {}),
   autoStart: false,
 })
 using _ending = endOnSurprise(app, process.stderr)
@@ -18,9 +22,9 @@ await app.start()
 await app.up()
 const { pid } = JSON.parse(readFileSync(paths.helperIdentity, 'utf8')) as { pid: number }
 process.stdout.write(String(pid))
-setTimeout(() => {
+process.stdin.resume().once('end', () => {
   const surprise = new Error('nobody caught this')
-  if (kind === 'exception') throw surprise
+  if (kind !== 'rejection') throw surprise
   void Promise.reject(surprise)
-}, 50)
+})
 await app.whenStopped

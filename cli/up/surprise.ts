@@ -15,10 +15,11 @@ const NEXT = 'Start it again with `bsm up`; the log has the details for a bug re
 export function endOnSurprise(app: App, stderr: Out): Disposable {
   let ending = false
   const listener = (thrown: unknown): void => {
-    const { message } = BsmError.from(thrown, 'app')
-    app.logger.fatal({ stack: thrown instanceof Error ? thrown.stack : undefined }, message)
+    // Whatever else comes may come of what is done here, without end.
     if (ending) return
     ending = true
+    const { message } = BsmError.from(thrown, 'app')
+    app.logger.fatal({ stack: thrown instanceof Error ? thrown.stack : undefined }, message)
     stderr.write(`bsm: the app met what it did not expect, and ends: ${escapeLine(message)}\nnext: ${NEXT}\n`)
     const stopped = app.stop().catch(() => undefined)
     void Promise.race([stopped, sleep(STOP_MS)]).then(() => process.exit(EXIT.internalBug))

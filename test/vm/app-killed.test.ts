@@ -49,6 +49,27 @@ describe('kill -9 of the app and below it', () => {
   }
 
   it(
+    'of the helper under an app whose terminal is gone: it goes on, and SIGTERM ends it in order',
+    async () => {
+      const app = await (await start()).ready()
+      const control = await connect(app)
+      app.child.stdout?.destroy()
+      app.child.stderr?.destroy()
+      process.kill(helperOf(app).pid, 'SIGKILL')
+      await whenApp(
+        control,
+        'ready again',
+        ({ state, last_crash }) => state === 'ready' && last_crash !== null,
+      )
+      await works(control)
+      await app.kill('SIGTERM')
+      expect(app.child.exitCode).toBe(0)
+      expect(scratch.list().filter(({ kind }) => kind === 'socket')).toEqual([])
+    },
+    VM_TEST_MS,
+  )
+
+  it(
     'of the app, idle: everything below it ends, and the next app starts on its place',
     async () => {
       const app = await (await start()).ready()
