@@ -65,6 +65,7 @@ async function testTheVzHelper(args: string[]): Promise<number> {
       filters: args.filter((arg) => !arg.startsWith('--')),
       coverage: args.includes('--coverage'),
       threads: args.includes('--threads'),
+      show: true,
     }),
   )
   console.log(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`)
@@ -196,6 +197,10 @@ try {
     case 'fuzz':
       await setUp('start')
       process.exitCode = await tsx('test/fuzz/main.ts', args)
+      break
+    case 'soak':
+      await setUp('bench')
+      process.exitCode = await tsx('test/soak/main.ts', args)
       break
     case 'bench':
       await setUp('bench')

@@ -4,10 +4,12 @@ import { z } from 'zod'
 import { SetupError } from './progress.ts'
 import { root } from './root.ts'
 import { runForCode } from './run.ts'
-import { buildVzHelper } from './vz-helper.ts'
+import { buildVzHelper, testVzHelper } from './vz-helper.ts'
 
 type Outcome = { passed: number; failed: number; skipped: number }
 type Stage = { name: string; run: () => Promise<Outcome> }
+/** Stages that follow each other, beside those of the other lanes. */
+type Lane = Stage[]
 
 const NOTHING: Outcome = { passed: 0, failed: 0, skipped: 0 }
 
@@ -111,18 +113,20 @@ const vzBuild = (): Stage => ({
   },
 })
 
+const vzPackage = (): Stage => ({
+  name: "vz helper, the package's tests",
+  run: () => testVzHelper(quiet),
+})
+
 /** Another lane is talking. */
 const quiet = (): void => undefined
 
 /**
- * Two lanes on two cores: the Swift toolchain and what it builds come while the first stages of the other lane run,
- * each of which keeps one core busy. Real VMs wait until both helpers are there.
+ * First two lanes on two cores: the Swift toolchain, what it builds and that package's own tests beside all that keeps
+ * one core busy. Then real VMs, with both cores.
  */
-function lanes(): Stage[][] {
-  const [vz, real] = [vzBuild(), vitest('real', [])]
-  let built: () => void = () => undefined
-  const helpers = new Promise<void>((resolve) => (built = resolve))
-  return [
+function everything(): Lane[][] {
+  const first: Lane[] = [
     [
       whole('lint', bin('eslint'), ['.']),
       whole('formatting', bin('prettier'), ['--check', '--log-level=warn', '.', '!out']),
@@ -134,15 +138,14 @@ function lanes(): Stage[][] {
       goTests('helper/qemu/launcher'),
       vitest('unit', []),
       vitest('packaging', []),
-      { name: 'waiting for the vz helper', run: async () => (await helpers, NOTHING) },
-      real,
     ],
-    [{ name: vz.name, run: () => failed(vz).finally(built) }],
+    [vzBuild(), vzPackage()],
   ]
+  return [first, [[vitest('real', [])]]]
 }
 
 /** The files that match. Swift is brought and built for those alone that run the vz helper, and before them. */
-async function chosen(filters: string[]): Promise<Stage[]> {
+async function chosen(filters: string[]): Promise<Lane> {
   const list = ['list', '--filesOnly', '--json', '--project', 'real', '--passWithNoTests', ...filters]
   const { code, output } = await runForCode(bin('vitest'), list)
   const files = code === 0 ? VitestFiles.parse(JSON.parse(output)) : []
@@ -170,15 +173,15 @@ async function failed(stage: Stage): Promise<Outcome> {
 
 /** The packaging tests alone: `npm run dist:check`. */
 export const checkPackaging = (filters: string[]): Promise<number> =>
-  runStages([[vitest('packaging', filters)]])
+  runStages([[[vitest('packaging', filters)]]])
 
 export const runTests = async (filters: string[]): Promise<number> =>
-  runStages(filters.length > 0 ? [await chosen(filters)] : lanes())
+  runStages(filters.length > 0 ? [[await chosen(filters)]] : everything())
 
 /** Runs every stage, also after a failed one, and ends with a table and one line of totals. */
-async function runStages(inLanes: Stage[][]): Promise<number> {
+async function runStages(parts: Lane[][]): Promise<number> {
   const rows: { name: string; outcome: Outcome; seconds: number }[] = []
-  const runLane = async (stages: Stage[]): Promise<void> => {
+  const runLane = async (stages: Lane): Promise<void> => {
     for (const stage of stages) {
       console.error(`\n▸ ${stage.name}`)
       const since = performance.now()
@@ -186,7 +189,7 @@ async function runStages(inLanes: Stage[][]): Promise<number> {
       rows.push({ name: stage.name, outcome, seconds: (performance.now() - since) / 1000 })
     }
   }
-  await Promise.all(inLanes.map(runLane))
+  for (const inLanes of parts) await Promise.all(inLanes.map(runLane))
   const total = { passed: 0, failed: 0, skipped: 0 }
   console.log('\nSummary')
   for (const { name, outcome, seconds } of rows) {

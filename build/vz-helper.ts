@@ -74,15 +74,17 @@ export type TestOptions = {
   coverage?: boolean
   /** Builds and runs under the thread sanitizer. */
   threads?: boolean
+  /** Shows what the tests print also when they pass. */
+  show?: boolean
 }
 
-/** Runs the package's tests, output shown. Needs the guest image and the launcher where a VM is behind. */
+/** Runs the package's tests. Needs the guest image and the launcher where a VM is behind. */
 export async function testVzHelper(
   log: Log,
   options: TestOptions = {},
 ): Promise<{ passed: number; failed: number; skipped: number }> {
   const swift = await findSwift(log)
-  const { filters = [], coverage = false, threads = false } = options
+  const { filters = [], coverage = false, threads = false, show = false } = options
   const build = [...swift.flags, ...(coverage ? ['--enable-code-coverage'] : []), ...(threads ? THREADS : [])]
   if (process.platform === 'darwin') return await testOnMac(swift, build, filters)
   log('swift build --build-tests')
@@ -100,7 +102,7 @@ export async function testVzHelper(
       LLVM_PROFILE_FILE: coverage ? join(profiles, '%p.profraw') : '/dev/null',
     },
   })
-  process.stderr.write(output)
+  if (show || code !== 0) process.stderr.write(output)
   if (coverage) await reportCoverage(swift, bundle, profiles)
   return outcome(code, output)
 }

@@ -4,11 +4,11 @@ import { buildHelper, buildLauncher } from '../../build/bundle.ts'
 import { buildVzHelper } from '../../build/vz-helper.ts'
 import { repository } from './image.ts'
 
-/** A helper under test: how it is started, and which of our two it is, if one. */
 /** Our helpers: what dispatches and resets is tested against both. */
 export const HELPERS = ['qemu', 'vz'] as const
 export type Which = (typeof HELPERS)[number]
 
+/** A helper under test: how it is started. */
 export type HelperBinary = { name: string; command: string; args: string[] }
 
 /**
