@@ -83,8 +83,8 @@ export async function gate<O extends Options>(
   }
 }
 
-const reportPath = ({ gate: name, slice }: GateReport): string =>
-  join(repository, 'out/gates', `${name}${slice ? '-slice' : ''}.json`)
+const reportPath = ({ gate: name, helper, slice }: GateReport): string =>
+  join(repository, 'out/gates', `${[name, helper, slice && 'slice'].filter(Boolean).join('-')}.json`)
 
 /** A whole number of an option. */
 export function wholeNumber(option: string, text: string, min: number, max: number): number {

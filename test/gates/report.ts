@@ -3,6 +3,7 @@ import { mkdirSync, renameSync, writeFileSync } from 'node:fs'
 import { arch, cpus, platform, release, totalmem } from 'node:os'
 import { dirname } from 'node:path'
 import { z } from 'zod'
+import { HELPERS } from '../support/helper-binary.ts'
 import { repository } from '../support/image.ts'
 
 /** What one gate did and found, as its `--json` prints it and as `npm run gates` keeps it. */
@@ -22,7 +23,7 @@ const Machine = z.strictObject({
 })
 type Machine = z.infer<typeof Machine>
 
-/** One parser that a gate tried. */
+/** One promise that a gate tried to break. */
 const Item = z.strictObject({
   id: z.string(),
   group: z.string(),
@@ -32,14 +33,26 @@ const Item = z.strictObject({
   /** Why it is `broken` or `not run`; for `held` what it saw, where that says something. */
   reason: z.string(),
   ms: z.number().nonnegative(),
-  /** Inputs that it was given. */
+  /** How often it was tried: inputs, dispatches. */
   count: z.int().nonnegative(),
 })
 export type Item = z.infer<typeof Item>
 
+/** A figure over dispatches in a row. */
+const Series = z.strictObject({
+  id: z.string(),
+  title: z.string(),
+  unit: z.string(),
+  values: z.array(z.number()),
+})
+export type Series = z.infer<typeof Series>
+
 const GateReport = z.strictObject({
   schema: z.literal(REPORT_SCHEMA),
-  gate: z.literal('fuzz'),
+  gate: z.enum(['fuzz', 'soak']),
+  /** The helper that was run and its VMs' accelerator; null of a gate that tries both, or none. */
+  helper: z.enum(HELPERS).nullable(),
+  accelerator: z.string().nullable(),
   started_at: z.iso.datetime(),
   finished_at: z.iso.datetime(),
   seconds: z.number().nonnegative(),
@@ -48,6 +61,7 @@ const GateReport = z.strictObject({
   slice: z.boolean(),
   seed: z.int(),
   items: z.array(Item),
+  series: z.array(Series),
 })
 export type GateReport = z.infer<typeof GateReport>
 
@@ -77,7 +91,8 @@ function commit(): string {
   }
 }
 
-type Made = Pick<GateReport, 'gate' | 'slice' | 'seed' | 'items'>
+type Made = Pick<GateReport, 'gate' | 'slice' | 'seed' | 'items'> &
+  Partial<Pick<GateReport, 'helper' | 'accelerator' | 'series'>>
 
 export function report(since: Date, made: Made, until = new Date()): GateReport {
   return GateReport.parse({
@@ -87,6 +102,9 @@ export function report(since: Date, made: Made, until = new Date()): GateReport 
     seconds: (until.getTime() - since.getTime()) / 1000,
     commit: commit(),
     machine: machine(),
+    helper: null,
+    accelerator: null,
+    series: [],
     ...made,
   })
 }
@@ -103,9 +121,10 @@ export const passed = ({ items }: Pick<GateReport, 'items'>): boolean =>
 
 export function summary(made: GateReport): string {
   const { items } = made
-  const inputs = items.reduce((sum, { count }) => sum + count, 0)
+  const tries = items.reduce((sum, { count }) => sum + count, 0)
   const of = (outcome: Outcome) => `${countOf(items, outcome)} ${outcome}`
-  return `${made.gate}: ${of('held')}, ${of('broken')}, ${of('not run')}; ${inputs} in all; ${made.seconds.toFixed(1)} s`
+  const name = made.helper === null ? made.gate : `${made.gate} on ${made.helper}`
+  return `${name}: ${of('held')}, ${of('broken')}, ${of('not run')}; ${tries} tries; ${made.seconds.toFixed(1)} s`
 }
 
 /** Written beside and renamed: one that was cut off is not taken for a report. */

@@ -10,8 +10,6 @@ const DISPATCHES = Number(process.env['BSM_SOAK'] ?? 30)
 const DEADLINE_MS = 120_000 + DISPATCHES * 20_000
 /** The first dispatches warm caches and compile code; what is left over is judged against what there was after them. */
 const WARM_UP = 10
-/** Runtimes open descriptors of their own when they first need them; what a dispatch left would be one each. */
-const OWN_DESCRIPTORS = 2
 /** What was given up may still be closing when the next standby is ready. */
 const SETTLE_MS = 15_000
 
@@ -55,9 +53,8 @@ describe.each(HELPERS)('soak of the %s helper', (which) => {
         helper.forget()
       }
       expect(epochs.size).toBe(DISPATCHES)
-      const most = { ...start, descriptors: start.descriptors + OWN_DESCRIPTORS }
       const isBack = (now: Sample) =>
-        now.descriptors <= most.descriptors && now.processes <= most.processes && now.files <= most.files
+        now.descriptors <= start.descriptors && now.processes <= start.processes && now.files <= start.files
       await until(SETTLE_MS, 'the start', () => isBack(sample(helper))).catch(() => {
         expect(sample(helper)).toEqual(start)
       })

@@ -1,0 +1,105 @@
+/**
+ * Marks that a dispatch leaves wherever it can, and looks that find them, in the shell of busybox. A look succeeds if
+ * its mark is there. Looks use what is built into the shell: each program that is started costs an emulated VM dearly.
+ */
+export type Mark = { id: string; leave: string; look: string }
+
+const LOOKS = `
+exists() { [ -e "$1" ] || [ -L "$1" ]; }
+runs() {
+  for file in /proc/[0-9]*/cmdline; do
+    words=; read -r words < $file
+    [ "$words" = "$1" ] && return 0
+  done
+  return 1
+}
+has_line() { while read -r line; do case "$line" in $2) return 0 ;; esac; done < "$1"; return 1; }
+`
+
+/** Left by any tool. */
+const OF_USER: readonly Mark[] = [
+  { id: 'file', leave: 'echo mark > ~/mark', look: 'exists ~/mark' },
+  { id: 'file.hidden', leave: 'mkdir /tmp/.d; echo mark > /tmp/.d/mark', look: 'exists /tmp/.d' },
+  { id: 'shared-memory', leave: 'echo mark > /dev/shm/mark', look: 'exists /dev/shm/mark' },
+  {
+    id: 'environment',
+    leave: 'export BSM_MARK=mark; echo "export BSM_MARK=mark" >> ~/.profile',
+    look: '[ -n "$BSM_MARK" ] || exists ~/.profile',
+  },
+  {
+    id: 'process',
+    leave: 'setsid sleep 86487 </dev/null >/dev/null 2>&1 &',
+    look: 'runs sleep86487',
+  },
+  {
+    id: 'timer',
+    leave: '(while :; do echo mark > /tmp/timer; usleep 1000; done) </dev/null >/dev/null 2>&1 &',
+    // What a timer left would write it again: it is removed, and looked for later.
+    look: 'rm -f /tmp/timer; usleep 100000; exists /tmp/timer',
+  },
+  {
+    id: 'socket',
+    leave:
+      'setsid nc -l -p 8648 </dev/null >/dev/null 2>&1 & while ! has_line /proc/net/tcp "*:21C8 *"; do :; done',
+    look: 'has_line /proc/net/tcp "*:21C8 *" || has_line /proc/net/tcp6 "*:21C8 *"',
+  },
+]
+
+/** Left by root alone, unconfined: only a test image has a tool for that. */
+const OF_ROOT: readonly Mark[] = [
+  { id: 'system-file', leave: 'echo mark > /etc/mark', look: 'exists /etc/mark' },
+  {
+    id: 'program',
+    leave: 'rm -f /bin/whoami; echo "#!mark" > /bin/whoami',
+    look: 'has_line /bin/whoami "#!mark"',
+  },
+  {
+    id: 'mount',
+    leave: 'mkdir /tmp/mnt; busybox mount -t tmpfs mark /tmp/mnt',
+    look: 'has_line /proc/mounts "mark *"',
+  },
+  {
+    id: 'kernel-setting',
+    leave: 'echo mark > /proc/sys/kernel/hostname',
+    look: 'has_line /proc/sys/kernel/hostname mark',
+  },
+  { id: 'cgroup', leave: 'mkdir /sys/fs/cgroup/mark', look: 'exists /sys/fs/cgroup/mark' },
+  {
+    // Out of the dispatch's cgroup, so that its end is not this one's.
+    id: 'process.escaped',
+    leave:
+      "sh -c 'echo $$ > /sys/fs/cgroup/cgroup.procs; setsid sleep 86486 </dev/null >/dev/null 2>&1 &'; while ! runs sleep86486; do :; done",
+    look: 'runs sleep86486',
+  },
+  {
+    id: 'clock',
+    leave: 'date -s "2001-02-03 04:05:06" > /dev/null',
+    look: '[ "$(date +%Y)" = 2001 ]',
+  },
+]
+
+/** A tool that leaves marks, and which. */
+export const LEAVERS = [
+  { tool: 'sh', marks: OF_USER },
+  { tool: 'root.sh', marks: OF_ROOT },
+] as const
+
+export const MARKS: readonly Mark[] = [...OF_USER, ...OF_ROOT]
+
+/** Looks for every mark, whoever left it. */
+export const LOOK = [
+  LOOKS,
+  ...MARKS.map(({ id, look }) => `if { ${look}; } 2>/dev/null; then echo "found ${id}"; fi`),
+  `echo "looked ${MARKS.length}"`,
+].join('\n')
+
+/** Comes behind a look, whose words it uses. */
+export const leaveAll = (marks: readonly Mark[]): string => marks.map(({ leave }) => leave).join('\n')
+
+/** Ids of the marks that a run of `LOOK` found; throws unless it looked for each. */
+export function foundIn(stdout: string): string[] {
+  const lines = stdout.trim().split('\n')
+  if (!lines.includes(`looked ${MARKS.length}`))
+    throw new Error(`the look did not come to its end: ${stdout}`)
+  return lines.flatMap((line) => /^found (.+)$/.exec(line)?.[1] ?? [])
+}

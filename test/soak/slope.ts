@@ -1,0 +1,46 @@
+/** A straight line through a figure of dispatches in a row, as of their count. */
+export type Slope = {
+  mean: number
+  /** What the figure grows by in 1000 dispatches, as a share of its mean: 0.01 is one per cent. */
+  perThousand: number
+  /** Half the width of that share's 95 % interval. */
+  margin: number
+}
+
+/** Shorter series have a wide interval, and what it says would not be the normal distribution's. */
+export const LEAST_SAMPLES = 100
+
+/** The normal distribution's 97.5 % quantile: 2.5 % lie beyond it on either side. */
+const Z95 = 1.96
+
+/**
+ * Least squares over samples that are one dispatch apart. What one sample has of the one before it is in the interval:
+ * of samples that follow each other (a heap that fills and is emptied) fewer than their count are independent.
+ */
+export function slopeOf(samples: readonly number[]): Slope {
+  const n = samples.length
+  if (n < LEAST_SAMPLES) throw new RangeError(`a slope needs ${LEAST_SAMPLES} samples, and there are ${n}`)
+  const mean = samples.reduce((sum, value) => sum + value, 0) / n
+  const middle = (n - 1) / 2
+  let sxx = 0
+  let sxy = 0
+  samples.forEach((value, i) => {
+    sxx += (i - middle) ** 2
+    sxy += (i - middle) * (value - mean)
+  })
+  const slope = sxy / sxx
+  const residuals = samples.map((value, i) => value - mean - slope * (i - middle))
+  const squares = residuals.reduce((sum, value) => sum + value ** 2, 0)
+  const lagged = residuals.slice(1).reduce((sum, value, i) => sum + value * (residuals[i] ?? 0), 0)
+  const correlation = squares === 0 ? 0 : Math.min(0.99, Math.max(0, lagged / squares))
+  const independent = (n * (1 - correlation)) / (1 + correlation)
+  const variance = squares / (n - 2)
+  const error = Math.sqrt((variance / sxx) * (n / independent))
+  const share = (value: number): number => (mean === 0 ? 0 : (value * 1000) / Math.abs(mean))
+  return { mean, perThousand: share(slope), margin: share(Z95 * error) }
+}
+
+/** No slope: the upper end of the interval is below one per cent of the mean for 1000 dispatches. */
+export const MOST_GROWTH = 0.01
+
+export const isLevel = ({ perThousand, margin }: Slope): boolean => perThousand + margin < MOST_GROWTH
