@@ -185,6 +185,22 @@ describe('a channel', () => {
     expect(channel.status().rtt_ms).toBeGreaterThan(0)
   })
 
+  it('notices a Pong that is late, and that it came', async () => {
+    await channel.open(1000)
+    channel.ping()
+    await settled()
+    channel.noticeStall()
+    expect(channel.status().state).toBe('open')
+    const clock = vi.spyOn(performance, 'now').mockReturnValue(performance.now() + 2_001)
+    channel.noticeStall()
+    clock.mockRestore()
+    expect(channel.status().state).toBe('stalled')
+    const ping = JSON.parse(bridge.received.at(-1)?.data.subarray(4).toString() ?? '') as { nonce: string }
+    bridge.send({ type: 'Pong', nonce: ping.nonce })
+    await settled()
+    expect(channel.status().state).toBe('open')
+  })
+
   it('counts frames and bytes each way', async () => {
     await channel.open(1000)
     channel.send({ type: 'Warmup' })

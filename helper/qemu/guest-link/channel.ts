@@ -99,11 +99,16 @@ export class Channel {
     this.#socket.write(encodeData(this.#connId, frame))
   }
 
+  /** A Pong that is late shows in {@link status}. */
+  noticeStall(): void {
+    const oldest = this.#pings.values().next().value
+    if (this.isOpen && oldest !== undefined && now() - oldest > STALLED_MS) this.#become('stalled')
+  }
+
   /** Measures the round trip; the answer shows in {@link status}. */
   ping(): void {
     if (!this.isOpen) return
-    const oldest = this.#pings.values().next().value
-    if (oldest !== undefined && now() - oldest > STALLED_MS) this.#become('stalled')
+    this.noticeStall()
     if (this.#pings.size >= 4) return
     const nonce = `${this.#connId}-${++this.#pingCount}`
     this.#pings.set(nonce, now())

@@ -105,6 +105,13 @@ export class GuestVm {
     for (const channel of this.#channels.values()) channel.ping()
   }
 
+  /** One channel is asked, by turns; of all of them a late answer is noticed. */
+  pingInTurn(turn: number): void {
+    const channels = [...this.#channels.values()]
+    for (const channel of channels) channel.noticeStall()
+    channels[turn % channels.length]?.ping()
+  }
+
   async hello(ms: number): Promise<Hello> {
     return await this.control.hello(ms)
   }

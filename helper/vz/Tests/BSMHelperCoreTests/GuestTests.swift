@@ -155,7 +155,7 @@ final class ChannelTests: XCTestCase {
         eventually("a round trip") { channel.status.rttMs != nil }
         channel.ping()
         sleep(ms: 2_050)
-        channel.ping()
+        channel.noticeStall()
         XCTAssertEqual(channel.status.state, .stalled)
         try guest.send(.record(["type": JSON("Pong"), "nonce": try XCTUnwrap(try guest.receive()["nonce"])]))
         eventually("an end of the stall") { channel.status.state == .open }

@@ -126,12 +126,21 @@ final class Channel {
         }
     }
 
+    /// A Pong that is late shows in ``status``.
+    func noticeStall() {
+        let time = now()
+        state.with { state in
+            guard state.live != nil, let oldest = state.pings.first, time - oldest.at > Channel.stalledMs else { return }
+            state.status.state = .stalled
+        }
+    }
+
     /// Measures the round trip; the answer shows in ``status``.
     func ping() {
+        noticeStall()
         let time = now()
         let nonce = state.with { state -> String? in
             guard let live = state.live else { return nil }
-            if let oldest = state.pings.first, time - oldest.at > Channel.stalledMs { state.status.state = .stalled }
             guard state.pings.count < Channel.pingsUnderWay else { return nil }
             state.pingCount += 1
             let nonce = "\(live.number)-\(state.pingCount)"

@@ -7,6 +7,7 @@ final class LiveVM {
         var beat: HeartbeatAck
         var beatAt = timestamp()
         var clockStepMs: Double
+        var beats = 0
         var missed = 0
         var isRetired = false
         var isLost = false
@@ -78,7 +79,12 @@ final class LiveVM {
 
     private func beat() {
         if state.with({ $0.isRetired || $0.api != .running }) { return }
-        vm.ping()
+        // Each answer costs an emulated VM that idles most of what it costs at all.
+        let turn = state.with { state -> Int in
+            state.beats += 1
+            return state.beats
+        }
+        if vm.execution == nil { vm.pingInTurn(turn) } else { vm.ping() }
         do {
             let beat = try vm.control.heartbeat(ms: Limits.heartbeatEveryMs - 100)
             state.with { state in

@@ -78,6 +78,12 @@ final class GuestVM {
 
     func ping() { for channel in channels.values { channel.ping() } }
 
+    /// One channel is asked, by turns; of all of them a late answer is noticed.
+    func pingInTurn(_ turn: Int) {
+        for channel in channels.values { channel.noticeStall() }
+        channels[GuestPort.allCases[turn % GuestPort.allCases.count]]?.ping()
+    }
+
     /// Stops the guest's time; the channels stay open.
     func pause() throws {
         try machine.pause()
