@@ -24,8 +24,8 @@ export const doctor: AddCommand = (program, cli) => {
     .addHelpText(
       'after',
       `
-Ends with 1 when a check fails; warnings do not count. With --bundle it ends with
-0 once the file is written.
+Ends with 1 when a check fails; warnings do not count. With --bundle it ends
+with 0 once the file is written.
 
 Examples:
   bsm doctor

@@ -59,7 +59,7 @@ export const exec: AddCommand = (program, cli) => {
 Examples:
   bsm exec sh -- 'uname -a; id'
   bsm exec echo --params '{"text":"hello"}' --json
-  bsm exec sh --file-in a.csv:/tmp/a --file-out /tmp/n:n.txt -- 'wc -l /tmp/a >/tmp/n'`,
+  bsm exec sh --file-in a:/tmp/a --file-out /tmp/n:n -- 'wc -l /tmp/a >/tmp/n'`,
     )
   command.action(async (tool: string, words: string[], options: Options) => {
     cli.exitCode = await runExec(cli, tool, words, options)
