@@ -33,7 +33,7 @@ const TO_THE_END = `(() => {
   return content.scrollTop > from
 })()`
 /** Pictures of the documentation that a VM would take minutes to be brought to. */
-const KEPT = ['divergence', 'welcome', 'resets']
+const KEPT = ['divergence', 'welcome']
 
 const { values: asked } = parseArgs({ options: { all: { type: 'string' }, only: { type: 'string' } } })
 const folder = asked.all === undefined ? join(repository, 'docs/images') : resolve(asked.all)
