@@ -129,7 +129,7 @@ function Client(props: {
             <div className="form-end">
               <AlertDialog.Close className="button">Keep</AlertDialog.Close>
               <AlertDialog.Close
-                className="button danger"
+                className="button danger filled"
                 onClick={() => {
                   revoked.current = true
                   revoke()

@@ -52,13 +52,14 @@ export const usualAnswers: Answering = (request) => {
 
 /** What the preload script puts into the app's own windows, over the same scripted socket. */
 const windowBridge = (kind: WindowKind): string => `{
-  const socket = new WebSocket('ws://127.0.0.1:${PORT}/ws')
+  let socket
   const login = { status: 'enabled', message: 'It starts in the menu bar, without a window.' }
   window.asked = []
   window.bsm = {
     window: '${kind}',
     send: (request) => socket.send(JSON.stringify(request)),
     subscribe: (listener) => {
+      socket = new WebSocket('ws://127.0.0.1:${PORT}/ws')
       socket.onopen = () => socket.send(JSON.stringify({ action: 'auth', token: 'fixture' }))
       socket.onmessage = ({ data }) => listener(data)
       return () => socket.close()

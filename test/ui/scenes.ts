@@ -35,7 +35,7 @@ const to =
   (name: string) =>
   async ({ page }: FixturePage) => {
     await view(page, name)
-    await page.locator('.waiting').waitFor({ state: 'detached' })
+    await page.locator('.waiting').first().waitFor({ state: 'detached' })
   }
 const answering =
   (action: string, result: unknown): Answering =>
@@ -72,6 +72,10 @@ const sayLive = (shown: FixturePage, command_id: string) => {
       ),
       seq,
     })
+}
+const chart = async (shown: FixturePage) => {
+  await to('Resets')(shown)
+  await shown.page.getByRole('slider').waitFor()
 }
 const open = (name: RegExp) => async (shown: FixturePage) => {
   await view(shown.page, 'Dispatches')
@@ -146,13 +150,13 @@ export const scenes: Record<string, Scene> = {
   'dispatches-hostile': { state: 'ready', arrange: open(/exit 1/) },
   'dispatches-timed-out': { state: 'ready', arrange: open(/timed out/) },
   'dispatches-empty': { state: 'empty', arrange: to('Dispatches') },
-  resets: { state: 'ready', arrange: to('Resets') },
-  'resets-cold': { state: 'cold', arrange: to('Resets') },
+  resets: { state: 'ready', arrange: chart },
+  'resets-cold': { state: 'cold', arrange: chart },
   'resets-empty': { state: 'empty', arrange: to('Resets') },
   'resets-verification': {
     state: 'ready',
     arrange: async (shown) => {
-      await to('Resets')(shown)
+      await chart(shown)
       await shown.page.getByText('Its verification').click()
     },
   },
@@ -162,7 +166,7 @@ export const scenes: Record<string, Scene> = {
     arrange: async (shown) => {
       await to('Logs')(shown)
       await shown.page.getByRole('button', { name: 'Guest console' }).click()
-      await shown.page.getByLabel('Search this log').fill('linux')
+      await shown.page.getByLabel('Search this log').fill('init')
       await shown.page.getByText('1 of 6 lines').waitFor()
     },
   },
