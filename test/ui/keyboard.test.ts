@@ -25,14 +25,15 @@ async function open(state: keyof typeof every, { size = 'popover', ...options }:
 }
 
 const MOST = 60
+const CONTROL = ':is(button:enabled, input, select, summary, [tabindex="0"]):not([tabindex="-1"])'
 const hasFocus = async (at: Locator) => (await at.and(shown.page.locator(':focus')).count()) === 1
 const press = (...keys: string[]) =>
   keys.reduce((before, key) => before.then(() => shown.page.keyboard.press(key)), Promise.resolve())
 
 /** Presses Tab until `target` has the focus. */
-async function tabTo(target: Locator): Promise<void> {
+async function tabTo(target: Locator, most = MOST): Promise<void> {
   await target.waitFor()
-  for (let i = 0; i < MOST; i += 1) {
+  for (let i = 0; i <= most; i += 1) {
     if (await hasFocus(target)) return
     await press('Tab')
   }
@@ -58,15 +59,15 @@ describe('views', () => {
     await open('ready', { size })
     await tabTo(tab(views[0]))
     for (const [i, view] of views.entries()) {
-      if (i > 0) await press('Shift+Tab', 'Tab', 'ArrowRight', 'Enter')
+      if (i > 0) {
+        await tabTo(chosenTab())
+        await press('ArrowRight', 'Enter')
+      }
       const panel = shown.page.getByRole('tabpanel', { name: view })
       await panel.waitFor()
       expect(await chosenTab().innerText()).toBe(view)
-      const control = panel.locator('button:enabled, summary, select, [tabindex="0"]').first()
-      await control.waitFor()
-      await press('Tab')
-      expect(await hasFocus(control)).toBe(true)
-      await press('Shift+Tab')
+      // Where it is wide, the sandbox's two actions stand between.
+      await tabTo(panel.locator(CONTROL).filter({ visible: true }).first(), 3)
     }
   })
 
@@ -187,9 +188,9 @@ describe('settings', () => {
     await press('Tab')
     expect(await hasFocus(really)).toBe(true)
     await press('Tab')
-    expect(await hasFocus(keep)).toBe(true)
+    await expect.poll(() => hasFocus(keep)).toBe(true)
     await press('Shift+Tab')
-    expect(await hasFocus(really)).toBe(true)
+    await expect.poll(() => hasFocus(really)).toBe(true)
     await press('Escape')
     await dialog().waitFor({ state: 'detached' })
     expect(asked('clients')).toMatchObject([{ what: { do: 'list' } }])

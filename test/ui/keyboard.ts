@@ -2,11 +2,11 @@ import type { Page } from 'playwright-core'
 
 /**
  * What the page is asked about its focus. Visible controls, without those that their own group reaches with arrow
- * keys: of tabs and segments, all but one; the two buttons of a number field.
+ * keys: of tabs and segments, all but one; the two buttons of a number field. Behind an open dialog there are none.
  */
 const IN_PAGE = `{
   const CONTROLS = 'button, input, select, textarea, summary, a[href], [tabindex], [contenteditable]'
-  const GROUPED = '[role=tablist] [tabindex="-1"], .segments [tabindex="-1"], .stepper button'
+  const GROUPED = '[role=tablist] [tabindex="-1"], .segments [tabindex="-1"], .stepper button, [role=alertdialog]'
   const nameOf = (at) =>
     (at.tagName.toLowerCase() + ' ' + (at.ariaLabel ?? at.labels?.[0]?.innerText ?? at.innerText ?? at.id)).replace(/\\s+/g, ' ').slice(0, 80)
   const within = (at) => document.querySelector('[role=alertdialog]')?.contains(at) ?? true
@@ -46,6 +46,7 @@ const IN_PAGE = `{
 
   window.keyboard = {
     begin: () => {
+      if (document.querySelector('[role=alertdialog]') !== null) return
       document.body.tabIndex = -1
       document.body.focus()
       document.body.removeAttribute('tabindex')
@@ -71,7 +72,7 @@ export type Walk = { stops: Stop[]; controls: string[] }
 
 const MOST = 150
 
-/** Presses Tab from the top of the page to its end, and says where the focus stood on the way. */
+/** Presses Tab from the top of the page to its end, or once around in a dialog, and says where the focus stood on the way. */
 export async function walk(page: Page): Promise<Walk> {
   await page.evaluate(IN_PAGE)
   const controls = await page.evaluate<string[]>('window.keyboard.controls()')

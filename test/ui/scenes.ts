@@ -37,6 +37,12 @@ const to =
     await view(page, name)
     await page.locator('.waiting').first().waitFor({ state: 'detached' })
   }
+const waiting =
+  (name: string, words: string) =>
+  async ({ page }: FixturePage) => {
+    await view(page, name)
+    await page.getByText(words).waitFor()
+  }
 const answering =
   (action: string, result: unknown): Answering =>
   (request) =>
@@ -184,14 +190,14 @@ export const scenes: Record<string, Scene> = {
       request.action === 'logs' ? { result: noLogs(request.source) } : usualAnswers(request),
     arrange: to('Logs'),
   },
-  'logs-waiting': { state: 'ready', answer: silent('logs'), arrange: ({ page }) => view(page, 'Logs') },
+  'logs-waiting': { state: 'ready', answer: silent('logs'), arrange: waiting('Logs', 'Reading the log.') },
   'logs-failed': { state: 'ready', answer: failing('logs'), arrange: to('Logs') },
   diagnostics: { state: 'ready', arrange: to('Diagnostics') },
   'diagnostics-wrong': { state: 'ready', answer: answering('diagnose', illness), arrange: to('Diagnostics') },
   'diagnostics-waiting': {
     state: 'ready',
     answer: silent('diagnose'),
-    arrange: ({ page }) => view(page, 'Diagnostics'),
+    arrange: waiting('Diagnostics', 'Checking this machine and the app.'),
   },
   settings: { state: 'ready', arrange: to('Settings') },
   'settings-window': { state: 'ready', size: 'window', window: 'settings' },
