@@ -40,7 +40,8 @@ export function Agents() {
   return (
     <Panel title="Agent access">
       <p className="quiet-text">
-        Each agent gets a token of its own. It can run tools and see its own dispatches, and nothing else.
+        Each agent gets a token of its own. It can run tools and see its own dispatches, and nothing else. For
+        an MCP client, <code>bsm clients add NAME --save</code> makes one and keeps it.
       </p>
       {made !== null && <Token made={made} putAway={putAway} />}
       {asked.kind === 'failed' && <ErrorNote error={asked.error} />}
