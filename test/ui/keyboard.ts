@@ -44,57 +44,51 @@ const IN_PAGE = `{
     return middle === null || at.contains(middle) || middle.contains(at) ? null : 'it is covered by ' + nameOf(middle)
   }
 
+  const visited = new Set()
   window.keyboard = {
     begin: () => {
-      if (document.querySelector('[role=alertdialog]') !== null) return
+      if (document.querySelector('[role=alertdialog]') !== null) return window.keyboard.stop()
       document.body.tabIndex = -1
       document.body.focus()
       document.body.removeAttribute('tabindex')
+      return null
     },
-    controls: () => controls().map(nameOf),
+    /** Null at the end of the page, and where the focus was before. */
     stop: () => {
       const at = document.activeElement
-      return at === null || at === document.body
-        ? null
-        : { name: nameOf(at), index: controls().indexOf(at), fault: ringFault(at), ...placeOf(at) }
+      if (at === null || at === document.body || visited.has(at)) return null
+      visited.add(at)
+      const fault = controls().includes(at) ? ringFault(at) : 'takes the focus, and is no control'
+      return { name: nameOf(at), fault, ...placeOf(at) }
     },
+    missed: () => controls().filter((at) => !visited.has(at)).map(nameOf),
   }
 }`
 
 type Place = { left: number; right: number; top: number; bottom: number }
-type Stop = Place & {
-  name: string
-  /** Which of the page's controls it is; -1 for what is none. */
-  index: number
-  fault: string | null
-}
-export type Walk = { stops: Stop[]; controls: string[] }
+type Stop = Place & { name: string; fault: string | null }
 
 const MOST = 150
 
-/** Presses Tab from the top of the page to its end, or once around in a dialog, and says where the focus stood on the way. */
-export async function walk(page: Page): Promise<Walk> {
+/**
+ * Presses Tab from the top of the page to its end, or once around in a dialog, and returns what a person without a
+ * mouse would complain about; a sentence each.
+ */
+export async function walk(page: Page): Promise<string[]> {
   await page.evaluate(IN_PAGE)
-  const controls = await page.evaluate<string[]>('window.keyboard.controls()')
-  await page.evaluate('window.keyboard.begin()')
-  const stops: Stop[] = []
-  while (stops.length < MOST) {
+  const first = await page.evaluate<Stop | null>('window.keyboard.begin()')
+  const stops = first === null ? [] : [first]
+  for (;;) {
     await page.keyboard.press('Tab')
     const stop = await page.evaluate<Stop | null>('window.keyboard.stop()')
-    if (stop === null || stop.index === stops[0]?.index) return { stops, controls }
+    if (stop === null) break
     stops.push(stop)
+    if (stops.length > MOST)
+      throw new Error(`Tab comes to no end: ${stops.map(({ name }) => name).join(', ')}`)
   }
-  throw new Error(`Tab came to no end in ${MOST} steps: ${stops.map(({ name }) => name).join(', ')}`)
-}
-
-/** What a person without a mouse would complain about; a sentence each. */
-export function complaintsAbout({ stops, controls }: Walk): string[] {
-  const reached = new Set(stops.map(({ index }) => index))
+  const missed = await page.evaluate<string[]>('window.keyboard.missed()')
   return [
-    ...controls.filter((_, index) => !reached.has(index)).map((name) => `${name}: Tab does not reach it`),
-    ...stops
-      .filter(({ index }) => index === -1)
-      .map(({ name }) => `${name}: takes the focus, and is no control`),
+    ...missed.map((name) => `${name}: Tab does not reach it`),
     ...stops.flatMap(({ name, fault }) => (fault === null ? [] : [`${name}: ${fault}`])),
     ...stops.flatMap((stop, i) => {
       const before = stops[i - 1]
