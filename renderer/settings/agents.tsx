@@ -152,17 +152,18 @@ function AddClient(props: {
   add: (name: string) => Promise<boolean>
   disabled: boolean
 }) {
+  const { input, taken, add, disabled } = props
   const id = useId()
   const [name, setName] = useState('')
   const [tried, setTried] = useState(false)
   const problem = nameProblem(
     name,
-    props.taken.map((client) => client.name),
+    taken.map((client) => client.name),
   )
   const submit = async (event: FormEvent) => {
     event.preventDefault()
     setTried(true)
-    if (problem !== null || !(await props.add(name))) return
+    if (problem !== null || !(await add(name))) return
     setName('')
     setTried(false)
   }
@@ -172,7 +173,7 @@ function AddClient(props: {
         <label htmlFor={id}>New agent</label>
         <input
           id={id}
-          ref={props.input}
+          ref={input}
           className="input mono"
           placeholder="claude-code"
           autoComplete="off"
@@ -183,7 +184,7 @@ function AddClient(props: {
           onChange={(event) => setName(event.target.value)}
         />
       </div>
-      <button type="submit" className="button" disabled={props.disabled}>
+      <button type="submit" className="button" disabled={disabled}>
         Give access
       </button>
       <p id={`${id}-error`} className="field-error" aria-live="polite">

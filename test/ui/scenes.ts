@@ -2,7 +2,7 @@ import type { Page } from 'playwright-core'
 import type { WindowKind, WireError } from '../../core/protocol/index.ts'
 import { evidenceVerdict, illness, noLogs, ran } from '../../renderer/fixtures/answers.ts'
 import { RUNNING_ID } from '../../renderer/fixtures/dispatches.ts'
-import { every } from '../../renderer/fixtures/snapshots.ts'
+import type { every } from '../../renderer/fixtures/snapshots.ts'
 import { usualAnswers, type Answering, type FixturePage } from './fixture-page.ts'
 
 /** What the page can look like, by name: each view, each state, and what opens in them. */
