@@ -200,7 +200,12 @@ export const scenes: Record<string, Scene> = {
     arrange: waiting('Diagnostics', 'Checking this machine and the app.'),
   },
   settings: { state: 'ready', arrange: to('Settings') },
-  'settings-window': { state: 'ready', size: 'window', window: 'settings' },
+  'settings-window': {
+    state: 'ready',
+    size: 'window',
+    window: 'settings',
+    arrange: ({ page }) => page.getByRole('switch', { name: 'Start when I log in' }).waitFor(),
+  },
   'settings-token': {
     state: 'ready',
     arrange: async (shown) => {
