@@ -71,6 +71,13 @@ describe('views', () => {
     }
   })
 
+  it("have a window of their own for settings in the app's popover", async () => {
+    await open('ready', { window: 'popover' })
+    await choose('Settings')
+    await expect.poll(() => shown.page.evaluate('window.asked')).toEqual(['openSettings'])
+    expect(await chosenTab().innerText()).toBe('Overview')
+  })
+
   it('are turned round at both ends', async () => {
     await open('ready')
     await tabTo(tab('Overview'))
