@@ -106,11 +106,15 @@ export const buildLauncher = () =>
   )
 
 export const buildUi = () =>
-  ifChanged(
-    'ui',
-    { inputs: ['renderer', 'core/protocol', 'package-lock.json'], outputs: ['dist/ui/index.html'] },
-    async () => {
-      const { build } = await import('vite')
+  ifChanged('ui', { inputs: ['renderer', ...SHARED], outputs: ['dist/ui/index.html'] }, async () => {
+    const { build } = await import('vite')
+    // A test runner sets another, with which Vite would make, and leave for everybody, a page for developers.
+    const { NODE_ENV } = process.env
+    process.env.NODE_ENV = 'production'
+    try {
       await build({ configFile: join(root, 'renderer/vite.config.ts'), logLevel: 'error' })
-    },
-  )
+    } finally {
+      if (NODE_ENV === undefined) delete process.env.NODE_ENV
+      else process.env.NODE_ENV = NODE_ENV
+    }
+  })

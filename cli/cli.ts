@@ -3,6 +3,7 @@ import type { Command } from 'commander'
 import type { Control } from '../client/index.ts'
 import { connectControl } from './connect.ts'
 import { terminalSafeJson } from './format/escape.ts'
+import { columnsOf, wrap } from './format/wrap.ts'
 import type { Io } from './io.ts'
 
 /** What every command is given. */
@@ -24,9 +25,19 @@ export class Cli {
     this.io.stdout.write(`${line}\n`)
   }
 
+  /** A line for people, broken where their terminal ends. What they are to copy is said whole. */
+  tell(line: string): void {
+    for (const piece of wrap(line, columnsOf(this.io.stdout))) this.say(piece)
+  }
+
   /** For people beside the result. */
   note(line: string): void {
     this.io.stderr.write(`${line}\n`)
+  }
+
+  /** The same, broken where their terminal ends. */
+  remark(line: string): void {
+    for (const piece of wrap(line, columnsOf(this.io.stderr))) this.note(piece)
   }
 
   /** The one JSON object of a command that was asked for `--json`. */

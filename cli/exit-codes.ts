@@ -21,12 +21,15 @@ Exit codes:
   1    a check found something wrong (doctor, audit verify, evidence verify)
   2    the command line is wrong, or asks for what cannot be had now
   3    no app is running
-  64   this machine cannot run the VM          67  the guest cannot be reached
-  65   kernel, rootfs or settings are invalid  68  a reset's verification diverged; degraded
-  66   another error of the VM's life          69  timed out
-                                               70  a bug
-  exec ends with the tool's own code, or 124 at the deadline, 125 when the sandbox failed,
-  127 for an unknown tool, 130 when interrupted.`
+  64   this machine cannot run the VM
+  65   kernel, rootfs or settings are invalid
+  66   another error of the VM's life
+  67   the guest cannot be reached
+  68   a reset's verification diverged: degraded
+  69   timed out
+  70   a bug
+  exec ends with the tool's own code, or 124 at the deadline, 125 when the
+  sandbox failed, 127 for an unknown tool, 130 when interrupted.`
 
 export function exitCodeOf(error: BsmError): number {
   if (error instanceof AppNotRunningError) return EXIT_CODE.noApp

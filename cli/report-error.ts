@@ -1,6 +1,7 @@
 import { BsmError } from '../core/protocol/index.ts'
 import { EXIT_CODE, exitCodeOf } from './exit-codes.ts'
 import { escapeLine, terminalSafeJson } from './format/escape.ts'
+import { columnsOf, wrap } from './format/wrap.ts'
 import type { Io } from './io.ts'
 import { InterruptedError } from './interrupt.ts'
 import { UsageError } from './usage-error.ts'
@@ -14,7 +15,8 @@ export function reportError(thrown: unknown, io: Io, json: boolean): number {
     : BsmError.from(thrown, 'app')
   if (json) io.stdout.write(`${terminalSafeJson({ error: error.toWire() })}\n`)
   else {
-    io.stderr.write(`bsm: ${escapeLine(error.message)} (${error.code}, ${error.layer})\n`)
+    const line = `bsm: ${escapeLine(error.message)} (${error.code}, ${error.layer})`
+    for (const piece of wrap(line, columnsOf(io.stderr))) io.stderr.write(`${piece}\n`)
     if (error.nextStep !== undefined) io.stderr.write(`next: ${escapeLine(error.nextStep)}\n`)
   }
   if (io.env.BSM_DEBUG) io.stderr.write(`${stackOf(thrown)}\n`)

@@ -41,13 +41,14 @@ describe('the command line', () => {
     expect(ran.code).toBe(0)
     expect(ran.out).toMatch(/Examples?:\n {2}(\S+=\$\()?bsm /)
     expect(ran.out).toContain('--json')
+    expect(ran.out.split('\n').filter((line) => line.length > 80)).toEqual([])
   })
 
   it.each(APP_COMMANDS)('ends with 3 and says how to start when no app runs: %s %s', async (...command) => {
     const ran = await runScripted(command.filter(Boolean))
     expect(ran).toMatchObject({ code: 3, out: '' })
     expect(ran.err).toMatch(
-      /^bsm: no app is running; start it with npm start \(or bsm up\) \(VM_LIFECYCLE_ERROR, app\)\nnext: .+\n$/,
+      /^bsm: no app is running \(VM_LIFECYCLE_ERROR, app\)\nnext: start it with `npm start`.+\n$/,
     )
   })
 

@@ -4,8 +4,8 @@ import { BsmError } from '../core/protocol/index.ts'
 export class AppNotRunningError extends BsmError {
   override readonly name = 'AppNotRunningError'
   constructor(cause: unknown) {
-    super('VM_LIFECYCLE_ERROR', 'app', 'no app is running; start it with npm start (or bsm up)', {
-      nextStep: 'see `bsm doctor` when it does not start',
+    super('VM_LIFECYCLE_ERROR', 'app', 'no app is running', {
+      nextStep: 'start it with `npm start` or `bsm up`; if it does not start, see `bsm doctor`',
       cause,
     })
   }

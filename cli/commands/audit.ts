@@ -16,7 +16,7 @@ export const audit: AddCommand = (program, cli) => {
       const verdict = await control.verifyAudit()
       if (options.json) cli.json(verdict)
       else {
-        cli.say(`${verdict.ok ? 'intact' : 'NOT INTACT'}: ${escapeLine(verdict.message)}`)
+        cli.tell(`${verdict.ok ? 'intact' : 'NOT INTACT'}: ${escapeLine(verdict.message)}`)
         cli.say(`${verdict.entries} entries, head ${verdict.head ?? 'none'}`)
       }
       cli.exitCode = verdict.ok ? EXIT_CODE.ok : EXIT_CODE.finding

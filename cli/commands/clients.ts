@@ -23,7 +23,7 @@ export const clients: AddCommand = (program, cli) => {
       const list = await control.clients()
       if (options.json) return cli.json({ clients: list })
       if (list.length === 0) cli.say('no clients yet; `bsm clients add NAME` makes a token')
-      else for (const line of table([['name', 'since', 'last seen'], ...list.map(row)])) cli.say(line)
+      else for (const line of table([['name', 'added', 'last seen'], ...list.map(row)])) cli.say(line)
     })
   group
     .command('add')

@@ -5,6 +5,7 @@ import { connectControl } from '../connect.ts'
 import { EXIT_CODE } from '../exit-codes.ts'
 import { escapeLine } from '../format/escape.ts'
 import { table } from '../format/table.ts'
+import { columnsOf } from '../format/wrap.ts'
 import { bytes, diagnose, locateHelper, makeBundle, resolvePaths, thisMachine } from '../../core/index.ts'
 import type { CheckResult } from '../../core/protocol/index.ts'
 import { projectRoot } from '../project-root.ts'
@@ -22,7 +23,13 @@ export const doctor: AddCommand = (program, cli) => {
     .option('--json', 'print the findings as one JSON object')
     .addHelpText(
       'after',
-      '\nEnds with 1 when a check fails; warnings do not count. With --bundle it ends with 0 once the file is written.\n\nExamples:\n  bsm doctor\n  bsm doctor --bundle bsm.zip',
+      `
+Ends with 1 when a check fails; warnings do not count. With --bundle it ends
+with 0 once the file is written.
+
+Examples:
+  bsm doctor
+  bsm doctor --bundle bsm.zip`,
     )
     .action(async ({ bundle, json }: { bundle?: string; json?: true }) => {
       const machine = machineOf(cli.io.env)
@@ -39,7 +46,7 @@ export const doctor: AddCommand = (program, cli) => {
       }
       const { ok, checks } = await diagnose(machine)
       if (json) cli.json({ ok, checks })
-      else for (const line of table(checks.flatMap(rows))) cli.say(line)
+      else for (const line of findings(checks, columnsOf(cli.io.stdout))) cli.say(line)
       cli.exitCode = ok ? EXIT_CODE.ok : EXIT_CODE.finding
     })
 }
@@ -82,7 +89,11 @@ async function writeNew(path: string, data: Buffer): Promise<void> {
   }
 }
 
-function rows({ status, title, message, remedy }: CheckResult): string[][] {
-  const finding = [SIGN[status], title, escapeLine(message)]
-  return remedy === undefined ? [finding] : [finding, ['', '', `→ ${escapeLine(remedy)}`]]
+/** What mends a finding stands below it on a line of its own, whole: it may be a command to copy. */
+function findings(checks: readonly CheckResult[], columns: number | null): string[] {
+  const width = Math.max(...checks.map(({ title }) => title.length))
+  return checks.flatMap(({ status, title, message, remedy }) => [
+    ...table([[SIGN[status], title.padEnd(width), escapeLine(message)]], { columns }),
+    ...(remedy === undefined ? [] : [`   → ${escapeLine(remedy)}`]),
+  ])
 }

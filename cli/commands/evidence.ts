@@ -21,7 +21,7 @@ export const evidence: AddCommand = (program, cli) => {
       const verdict = await control.verifyEvidence(commandId)
       if (options.json) cli.json(verdict)
       else {
-        cli.say(`${verdict.ok ? 'intact' : 'NOT INTACT'}: ${escapeLine(verdict.message)}`)
+        cli.tell(`${verdict.ok ? 'intact' : 'NOT INTACT'}: ${escapeLine(verdict.message)}`)
         cli.say(`${verdict.chunks} chunks, ${verdict.recomputed ?? 'no hash'}`)
       }
       cli.exitCode = verdict.ok ? EXIT_CODE.ok : EXIT_CODE.finding

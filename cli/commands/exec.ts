@@ -59,7 +59,7 @@ export const exec: AddCommand = (program, cli) => {
 Examples:
   bsm exec sh -- 'uname -a; id'
   bsm exec echo --params '{"text":"hello"}' --json
-  bsm exec sh --file-in data.csv:/tmp/data.csv --file-out /tmp/n:n.txt -- 'wc -l /tmp/data.csv > /tmp/n'`,
+  bsm exec sh --file-in a:/tmp/a --file-out /tmp/n:n -- 'wc -l /tmp/a >/tmp/n'`,
     )
   command.action(async (tool: string, words: string[], options: Options) => {
     cli.exitCode = await runExec(cli, tool, words, options)
@@ -128,11 +128,11 @@ async function dispatch(
 function tell(cli: Cli, response: AgentExecResponse, problems: string[]): void {
   if (response.error) {
     const { code, layer, message, nextStep } = BsmError.fromWire(response.error)
-    cli.note(`bsm: ${escapeLine(message)} (${code}, ${layer})`)
+    cli.remark(`bsm: ${escapeLine(message)} (${code}, ${layer})`)
     if (nextStep !== undefined) cli.note(`next: ${escapeLine(nextStep)}`)
   }
-  for (const problem of problems) cli.note(`bsm: ${escapeLine(problem)}`)
-  if (response.sandbox_reset_state) cli.note(resetVerdict(response.sandbox_reset_state))
+  for (const problem of problems) cli.remark(`bsm: ${escapeLine(problem)}`)
+  if (response.sandbox_reset_state) cli.remark(resetVerdict(response.sandbox_reset_state))
 }
 
 const collect =

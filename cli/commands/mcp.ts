@@ -32,8 +32,9 @@ export const mcp: AddCommand = (program, cli) => {
     .addHelpText(
       'after',
       `
-The token is $BSM_TOKEN, or the one that \`bsm clients add NAME --save\` keeps in a file only you can read; it
-stands on no command line and in no client's configuration. Logs go to standard error.
+The token is $BSM_TOKEN, or the one that \`bsm clients add NAME --save\` keeps in a
+file only you can read; it stands on no command line and in no client's
+configuration. Logs go to standard error.
 
 Examples:
   bsm clients add claude-code --save

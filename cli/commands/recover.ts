@@ -36,7 +36,7 @@ async function runRecover(cli: Cli, reason: string, json: boolean): Promise<numb
     else cli.say('the sandbox is not degraded; there is nothing to recover from')
     return EXIT_CODE.ok
   }
-  for (const line of whatDiverged(degraded)) cli.note(line)
+  for (const line of whatDiverged(degraded)) cli.remark(line)
   if ((await ask(cli, `Type ${WORD} to accept dispatches again: `)) !== WORD) {
     if (json) cli.json({ recovered: false, message: 'not confirmed' })
     else cli.note('not confirmed; the sandbox stays degraded')

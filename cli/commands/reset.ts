@@ -13,7 +13,7 @@ export const reset: AddCommand = (program, cli) => {
       await using control = await cli.control()
       const response = await control.reset()
       if (options.json) cli.json(response)
-      else for (const line of resetLines(response)) cli.say(line)
+      else for (const line of resetLines(response)) cli.tell(line)
       if (response.error) cli.exitCode = exitCodeOf(BsmError.fromWire(response.error))
       else cli.exitCode = response.verification_passed ? EXIT_CODE.ok : EXIT.divergence
     })

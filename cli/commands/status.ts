@@ -1,5 +1,6 @@
 import type { AddCommand } from '../cli.ts'
 import { statusLines } from '../format/status.ts'
+import { columnsOf } from '../format/wrap.ts'
 
 export const status: AddCommand = (program, cli) => {
   program
@@ -11,6 +12,6 @@ export const status: AddCommand = (program, cli) => {
       await using control = await cli.control()
       const snapshot = await control.status()
       if (options.json) cli.json(snapshot)
-      else for (const line of statusLines(snapshot)) cli.say(line)
+      else for (const line of statusLines(snapshot, columnsOf(cli.io.stdout))) cli.tell(line)
     })
 }

@@ -27,8 +27,9 @@ export const up: AddCommand = (program, cli) => {
     .addHelpText(
       'after',
       `
-The first Ctrl-C stops in order, the second at once. A second \`bsm up\` finds the running app and prints a
-fresh address; options that count when the app starts need \`bsm down\` first.
+The first Ctrl-C stops in order, the second at once. A second \`bsm up\` finds the
+running app and prints a fresh address; options that count when the app starts
+need \`bsm down\` first.
 
 Examples:
   bsm up

@@ -16,8 +16,8 @@ export const verify: AddCommand = (program, cli) => {
       const agree = sourcesAgree(response)
       if (options.json) cli.json(response)
       else {
-        cli.say(`${agree ? 'verified' : 'NOT VERIFIED'} · ${sources(response)}`)
-        if (response.error) cli.say(`${escapeLine(response.error.message)} (${response.error.code})`)
+        cli.tell(`${agree ? 'verified' : 'NOT VERIFIED'} · ${sources(response)}`)
+        if (response.error) cli.tell(`${escapeLine(response.error.message)} (${response.error.code})`)
       }
       if (response.error) cli.exitCode = exitCodeOf(BsmError.fromWire(response.error))
       else cli.exitCode = agree ? EXIT_CODE.ok : EXIT.divergence

@@ -8,13 +8,13 @@ const CARRIES = { 1024: 'dispatch', 1025: 'evidence', 1026: 'query', 1027: 'cont
 const DISPATCHES_SHOWN = 8
 
 /** A snapshot for a terminal. */
-export function statusLines(snapshot: AppSnapshot, now = Date.now()): string[] {
+export function statusLines(snapshot: AppSnapshot, columns: number | null, now = Date.now()): string[] {
   const { helper } = snapshot
   return [
     `Brainstorm Sandbox ${snapshot.version}: ${snapshot.state} since ${ago(snapshot.since, now)}`,
     ...indent([escapeLine(snapshot.message)]),
     ...trouble(snapshot, now),
-    ...(helper === null ? [] : ['', ...vm(helper, now)]),
+    ...(helper === null ? [] : ['', ...vm(helper, columns, now)]),
     ...(helper === null || helper.channels.length === 0 ? [] : ['', ...channels(helper.channels)]),
     ...lastReset(snapshot, now),
     ...lastDispatches(snapshot, now),
@@ -41,7 +41,7 @@ function trouble(
   return indent(lines)
 }
 
-function vm(helper: HelperStatus, now: number): string[] {
+function vm(helper: HelperStatus, columns: number | null, now: number): string[] {
   const { image, golden, standby, guest } = helper
   const boot =
     helper.boot_path === null || helper.boot_ms === null
@@ -76,7 +76,7 @@ function vm(helper: HelperStatus, now: number): string[] {
     rows.push(['on the host', `${bytes(helper.host_rss_bytes)}, ${helper.vm_id ?? ''}`])
   if (helper.exec)
     rows.push(['running', `${escapeLine(helper.exec.tool)} since ${ago(helper.exec.started_at, now)}`])
-  return table(rows, '  ')
+  return table(rows, { indent: '  ', columns })
 }
 
 function standbyText(standby: HelperStatus['standby']): string {
@@ -88,9 +88,9 @@ function standbyText(standby: HelperStatus['standby']): string {
 }
 
 function channels(list: ChannelStatus[]): string[] {
-  return table(
+  const lines = table(
     [
-      ['port', 'carries', 'state', 'rtt', 'in', 'out', 'frames', 'reconnects', 'last error'],
+      ['port', 'carries', 'state', 'rtt', 'in', 'out', 'frames', 'reconnects'],
       ...list.map((channel) => [
         String(channel.port),
         CARRIES[channel.port],
@@ -100,11 +100,14 @@ function channels(list: ChannelStatus[]): string[] {
         bytes(channel.bytes_out),
         `${channel.frames_in}/${channel.frames_out}`,
         String(channel.reconnects),
-        channel.last_error === null ? '–' : escapeLine(channel.last_error),
       ]),
     ],
-    '  ',
+    { indent: '  ' },
   )
+  const errors = list.flatMap(({ port, last_error: error }) =>
+    error === null ? [] : [`  last error of ${port}: ${escapeLine(error)}`],
+  )
+  return [...lines, ...errors]
 }
 
 function lastReset(snapshot: AppSnapshot, now: number): string[] {
@@ -126,7 +129,7 @@ function lastDispatches(snapshot: AppSnapshot, now: number): string[] {
         ['tool', 'client', 'when', 'state', 'exit', 'took', 'wiped'],
         ...shown.map((record) => dispatchRow(record, now)),
       ],
-      '    ',
+      { indent: '    ' },
     ),
   ]
 }

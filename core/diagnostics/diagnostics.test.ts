@@ -118,7 +118,7 @@ describe('its checks', () => {
       { ok: false, rejections: [noQemu], warnings: [emulated] },
       {
         status: 'fail',
-        message: 'qemu, kvm (Debian 12, QEMU 7.2); QEMU cannot be run.',
+        message: 'qemu, kvm (Debian 12, QEMU 7.2). QEMU cannot be run.',
         remedy: 'Install it.',
       },
     ],

@@ -68,6 +68,10 @@ export function clockTime(stamp: string): string {
     : date.toLocaleTimeString('en', { hour: '2-digit', minute: '2-digit', second: '2-digit', hour12: false })
 }
 
+/** Day and time of a stamp, in the reader's own zone. */
+export const dayAndTime = (stamp: string): string =>
+  new Date(stamp).toLocaleString('en', { dateStyle: 'medium', timeStyle: 'medium', hourCycle: 'h23' })
+
 /** `3f2a…9c1d`: enough to compare by eye, the whole of it is copied. */
 export function shortDigest(digest: string | null): string {
   if (digest === null) return UNKNOWN

@@ -73,9 +73,11 @@ function Log({ source, query, following }: { source: LogSource; query: string; f
       return (
         <>
           <ErrorNote error={reading.error} />
-          <button type="button" className="button" onClick={again}>
-            Try again
-          </button>
+          <p>
+            <button type="button" className="button" onClick={again}>
+              Try again
+            </button>
+          </p>
         </>
       )
     case 'reading':

@@ -1,4 +1,4 @@
-import { useEffect, useId, useState, type FormEvent } from 'react'
+import { useEffect, useId, useRef, useState, type FormEvent, type RefObject } from 'react'
 import { AlertDialog } from '@base-ui/react/alert-dialog'
 import { visibleLine } from '../format/hostile.ts'
 import { CopyButton } from '../parts/copy-button.tsx'
@@ -20,6 +20,8 @@ export function Agents() {
   useEffect(() => {
     if (connected) void put({ action: 'clients', what: { do: 'list' } })
   }, [connected, put])
+  /** Where the focus goes from what is not there any more. */
+  const newAgent = useRef<HTMLInputElement>(null)
   const add = async (name: string): Promise<boolean> => {
     const answer = await put({ action: 'clients', what: { do: 'add', name } })
     if (answer?.token === undefined) return false
@@ -30,13 +32,18 @@ export function Agents() {
     if (made?.name === name) setMade(null)
     void put({ action: 'clients', what: { do: 'revoke', name } })
   }
+  const putAway = () => {
+    setMade(null)
+    newAgent.current?.focus()
+  }
   const clients = asked.value?.clients ?? null
   return (
     <Panel title="Agent access">
       <p className="quiet-text">
-        Each agent gets a token of its own. It can run tools and see its own dispatches, and nothing else.
+        Each agent gets a token of its own. It can run tools and see its own dispatches, and nothing else. For
+        an MCP client, <code>bsm clients add NAME --save</code> makes one and keeps it.
       </p>
-      {made !== null && <Token made={made} putAway={() => setMade(null)} />}
+      {made !== null && <Token made={made} putAway={putAway} />}
       {asked.kind === 'failed' && <ErrorNote error={asked.error} />}
       {clients === null ? (
         asked.kind === 'asking' && <Waiting>Reading the list.</Waiting>
@@ -45,11 +52,16 @@ export function Agents() {
       ) : (
         <ul className="clients">
           {clients.map((client) => (
-            <Client key={client.name} client={client} revoke={() => revoke(client.name)} />
+            <Client
+              key={client.name}
+              client={client}
+              revoke={() => revoke(client.name)}
+              focusAfter={newAgent}
+            />
           ))}
         </ul>
       )}
-      <AddClient taken={clients ?? []} add={add} disabled={!connected} />
+      <AddClient input={newAgent} taken={clients ?? []} add={add} disabled={!connected} />
     </Panel>
   )
 }
@@ -78,8 +90,14 @@ function Token({ made, putAway }: { made: { name: string; token: string }; putAw
   )
 }
 
-function Client({ client, revoke }: { client: ClientInfo; revoke: () => void }) {
+function Client(props: {
+  client: ClientInfo
+  revoke: () => void
+  focusAfter: RefObject<HTMLInputElement | null>
+}) {
+  const { client, revoke, focusAfter } = props
   const name = visibleLine(client.name)
+  const revoked = useRef(false)
   return (
     <li className="client">
       <div>
@@ -101,14 +119,23 @@ function Client({ client, revoke }: { client: ClientInfo; revoke: () => void }) 
         </AlertDialog.Trigger>
         <AlertDialog.Portal>
           <AlertDialog.Backdrop className="backdrop" />
-          <AlertDialog.Popup className="dialog">
+          <AlertDialog.Popup
+            className="dialog"
+            finalFocus={() => (revoked.current ? focusAfter.current : true)}
+          >
             <AlertDialog.Title className="dialog-title">Revoke access of {name}?</AlertDialog.Title>
             <AlertDialog.Description className="dialog-text">
               Its token stops working and its connections close at once; what it has running is cancelled.
             </AlertDialog.Description>
             <div className="form-end">
               <AlertDialog.Close className="button">Keep</AlertDialog.Close>
-              <AlertDialog.Close className="button danger" onClick={revoke}>
+              <AlertDialog.Close
+                className="button danger filled"
+                onClick={() => {
+                  revoked.current = true
+                  revoke()
+                }}
+              >
                 Revoke
               </AlertDialog.Close>
             </div>
@@ -120,21 +147,23 @@ function Client({ client, revoke }: { client: ClientInfo; revoke: () => void }) 
 }
 
 function AddClient(props: {
+  input: RefObject<HTMLInputElement | null>
   taken: readonly ClientInfo[]
   add: (name: string) => Promise<boolean>
   disabled: boolean
 }) {
+  const { input, taken, add, disabled } = props
   const id = useId()
   const [name, setName] = useState('')
   const [tried, setTried] = useState(false)
   const problem = nameProblem(
     name,
-    props.taken.map((client) => client.name),
+    taken.map((client) => client.name),
   )
   const submit = async (event: FormEvent) => {
     event.preventDefault()
     setTried(true)
-    if (problem !== null || !(await props.add(name))) return
+    if (problem !== null || !(await add(name))) return
     setName('')
     setTried(false)
   }
@@ -144,6 +173,7 @@ function AddClient(props: {
         <label htmlFor={id}>New agent</label>
         <input
           id={id}
+          ref={input}
           className="input mono"
           placeholder="claude-code"
           autoComplete="off"
@@ -154,7 +184,7 @@ function AddClient(props: {
           onChange={(event) => setName(event.target.value)}
         />
       </div>
-      <button type="submit" className="button" disabled={props.disabled}>
+      <button type="submit" className="button" disabled={disabled}>
         Give access
       </button>
       <p id={`${id}-error`} className="field-error" aria-live="polite">

@@ -1,8 +1,15 @@
 import type { ReactNode } from 'react'
 import { visible } from '../format/hostile.ts'
 import { Mark } from '../parts/mark.tsx'
+import type { AppState } from '../protocol.ts'
 import { resetVm, startVm, stopVm, useStore, type PendingAction } from '../store/index.ts'
 import { CAN, LOOKS, NOT_CONNECTED } from './states.ts'
+
+/** Where the page itself says why, in full: the app's own sentence would be said twice, and cut off here. */
+const SAID_BELOW: Partial<Record<AppState, string>> = {
+  failed: 'Why, and what can be done, stands below.',
+  degraded: 'Dispatches are refused until a person decides.',
+}
 
 /** What the sandbox is doing, in a word and a sentence, what one can do about it, and where one can look. */
 export function Header({ children }: { children: ReactNode }) {
@@ -11,9 +18,9 @@ export function Header({ children }: { children: ReactNode }) {
   const message = useStore((store) => store.snapshot?.message)
   const queued = useStore((store) => store.snapshot?.queue_length ?? 0)
   const look = connected && state !== undefined ? LOOKS[state] : NOT_CONNECTED
-  const sentence = connected
-    ? visible(message ?? 'Asking the app how it is.')
-    : 'What the sandbox does now is not known to this page.'
+  const sentence = !connected
+    ? 'What the sandbox does now is not known to this page.'
+    : visible((state === undefined ? undefined : SAID_BELOW[state]) ?? message ?? 'Asking the app how it is.')
   return (
     <header className="top">
       <h1 className="brand">

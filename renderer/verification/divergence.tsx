@@ -1,5 +1,6 @@
 import { useId, useState, type FormEvent } from 'react'
 import { visible, visibleLine } from '../format/hostile.ts'
+import { dayAndTime } from '../format/numbers.ts'
 import { CopyButton } from '../parts/copy-button.tsx'
 import { Mark } from '../parts/mark.tsx'
 import { RelativeTime } from '../parts/relative-time.tsx'
@@ -45,7 +46,7 @@ export function Divergence({ degraded }: { degraded: Degraded }) {
       <p>{visible(degraded.message)}</p>
       <p className="note-meta">
         <span>
-          Since <time dateTime={degraded.since}>{new Date(degraded.since).toLocaleString('en')}</time> (
+          Since <time dateTime={degraded.since}>{dayAndTime(degraded.since)}</time> (
           <RelativeTime stamp={degraded.since} />)
         </span>
         <code>{degraded.code}</code>

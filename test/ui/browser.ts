@@ -45,12 +45,13 @@ const SETTLED = `Promise.allSettled(
   document.getAnimations().filter((one) => one instanceof CSSTransition).map(({ finished }) => finished),
 ).then(() => undefined)`
 
-/** Accessibility violations of the page once its transitions are over, one sentence each. */
-export async function axe(page: Page): Promise<string[]> {
+/** Accessibility violations of the page once its transitions are over, one sentence each; by all rules, or by some. */
+export async function axe(page: Page, ...rules: string[]): Promise<string[]> {
   await page.evaluate(SETTLED)
   // Through the debugger, not as a script of the page: its CSP stays as it is.
   await page.evaluate(AXE)
-  const result = AxeResult.parse(await page.evaluate('window.axe.run(document)'))
+  const options = rules.length === 0 ? {} : { runOnly: rules }
+  const result = AxeResult.parse(await page.evaluate(`window.axe.run(document, ${JSON.stringify(options)})`))
   return result.violations.map(
     ({ id, help, nodes }) => `${id}: ${help}: ${nodes.map(({ html }) => html).join(' | ')}`,
   )

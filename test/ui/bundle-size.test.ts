@@ -32,4 +32,10 @@ describe('the page', () => {
     expect(scripts.every((path) => !/chart|settings|logs|diagnostics/.test(path))).toBe(true)
     expect(size).toBeLessThan(LIMIT)
   })
+
+  it("is built for people: without React's warnings for developers", () => {
+    const ui = join(repository, 'dist/ui')
+    for (const path of initialScripts(ui))
+      expect(readFileSync(join(ui, path), 'utf8').includes('unique "key" prop')).toBe(false)
+  })
 })

@@ -1,7 +1,13 @@
 import { readFileSync } from 'node:fs'
 import { extname, join } from 'node:path'
 import type { Browser, BrowserContext, BrowserContextOptions, Page, WebSocketRoute } from 'playwright-core'
-import { UiRequest, type AppSnapshot, type UiMessage, type WireError } from '../../core/protocol/index.ts'
+import {
+  UiRequest,
+  type AppSnapshot,
+  type UiMessage,
+  type WindowKind,
+  type WireError,
+} from '../../core/protocol/index.ts'
 import { securityHeaders } from '../../core/ui-server/headers.ts'
 import * as answers from '../../renderer/fixtures/answers.ts'
 import { NOW } from '../../renderer/fixtures/reports.ts'
@@ -44,6 +50,29 @@ export const usualAnswers: Answering = (request) => {
   }
 }
 
+/** What the preload script puts into the app's own windows, over the same scripted socket. */
+const windowBridge = (kind: WindowKind): string => `{
+  let socket
+  const login = { status: 'enabled', message: 'It starts in the menu bar, without a window.' }
+  window.asked = []
+  window.bsm = {
+    window: '${kind}',
+    send: (request) => socket.send(JSON.stringify(request)),
+    subscribe: (listener) => {
+      socket = new WebSocket('ws://127.0.0.1:${PORT}/ws')
+      socket.onopen = () => socket.send(JSON.stringify({ action: 'auth', token: 'fixture' }))
+      socket.onmessage = ({ data }) => listener(data)
+      return () => socket.close()
+    },
+    hide: () => window.asked.push('hide'),
+    openSettings: () => window.asked.push('openSettings'),
+    loginItem: async () => login,
+    setLoginItem: async (enabled) => Object.assign(login, { status: enabled ? 'enabled' : 'disabled' }),
+    openLoginItems: () => undefined,
+    quit: () => undefined,
+  }
+}`
+
 /**
  * The built page under its production headers, with an app that says what a fixture says: for states that a VM
  * cannot be brought to quickly. Everything of the page is real; the other end of its WebSocket is scripted.
@@ -62,15 +91,16 @@ export class FixturePage {
   static async open(
     browser: Browser,
     snapshot: AppSnapshot,
-    options: BrowserContextOptions & { answer?: Answering; init?: string } = {},
+    options: BrowserContextOptions & { answer?: Answering; init?: string; window?: WindowKind } = {},
   ): Promise<FixturePage> {
-    const { answer = usualAnswers, init = '', ...rest } = options
+    const { answer = usualAnswers, init = '', window, ...rest } = options
     const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...rest })
     const page = await context.newPage()
     page.setDefaultTimeout(30_000)
     const fixture = new FixturePage(context, page)
     await page.clock.setFixedTime(NOW)
     await page.addInitScript(init)
+    if (window !== undefined) await page.addInitScript(windowBridge(window))
     await page.route(`${ORIGIN}/**`, async (route) => {
       const path = new URL(route.request().url()).pathname
       const file = path === '/' ? '/index.html' : path

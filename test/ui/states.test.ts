@@ -4,7 +4,7 @@ import { buildUi } from '../../build/bundle.ts'
 import { HOSTILE, RUNNING_ID } from '../../renderer/fixtures/dispatches.ts'
 import { TOKEN, illness, logs, noLogs } from '../../renderer/fixtures/answers.ts'
 import { every } from '../../renderer/fixtures/snapshots.ts'
-import { axe, complaintsOf, launchBrowser } from './browser.ts'
+import { complaintsOf, launchBrowser } from './browser.ts'
 import { FixturePage, usualAnswers, type Answering } from './fixture-page.ts'
 
 /** Every state of the page in a real browser; a VM takes minutes to be brought to some of them. */
@@ -48,28 +48,6 @@ const silent =
     request.action === action ? null : usualAnswers(request)
 
 describe('every state of the sandbox', () => {
-  const VIEWS = ['Overview', 'Run', 'Dispatches', 'Resets', 'Logs', 'Diagnostics', 'Settings']
-  it.each(Object.keys(every) as State[])('%s is accessible in light and dark', async (state) => {
-    const page = await open(state)
-    for (const colorScheme of ['light', 'dark'] as const) {
-      await page.emulateMedia({ colorScheme })
-      expect(await axe(page)).toEqual([])
-    }
-  })
-
-  it.each(VIEWS)('%s is accessible in light and dark, and does not scroll the window', async (view) => {
-    const page = await open('dispatching')
-    await goTo(view)
-    await page.locator('.waiting').waitFor({ state: 'detached' })
-    for (const colorScheme of ['light', 'dark'] as const) {
-      await page.emulateMedia({ colorScheme })
-      expect(await axe(page)).toEqual([])
-    }
-    const fits =
-      'document.documentElement.scrollHeight <= innerHeight && document.body.scrollWidth <= innerWidth'
-    expect(await page.evaluate(fits)).toBe(true)
-  })
-
   it('explains itself at the first run, and runs a first tool', async () => {
     const page = await open('firstRun')
     await page.getByRole('heading', { name: 'A computer for your agents, clean every time' }).waitFor()
@@ -191,21 +169,6 @@ describe('logs', () => {
 })
 
 describe('settings', () => {
-  it('are changed by keyboard alone, and only what was changed is sent', async () => {
-    const page = await open('ready')
-    await page.getByRole('tab', { name: 'Overview' }).focus()
-    await page.keyboard.press('End')
-    await page.keyboard.press('Enter')
-    await panel('Virtual machine').getByLabel('Memory', { exact: true }).focus()
-    await page.keyboard.press('ArrowUp')
-    await page.keyboard.press('Enter')
-    await expect
-      .poll(() =>
-        shown.requests.find((request) => request.action === 'settings' && request.set !== undefined),
-      )
-      .toMatchObject({ set: { memory_mib: 640 } })
-  })
-
   it('show a new token once, and revoke only when told twice', async () => {
     const page = await open('ready')
     await goTo('Settings')
@@ -219,8 +182,7 @@ describe('settings', () => {
     expect(await page.getByText(TOKEN).count()).toBe(0)
     await agents.getByRole('button', { name: 'Revoke codex' }).click()
     const dialog = page.getByRole('alertdialog')
-    expect(await axe(page)).toEqual([])
-    await page.keyboard.press('Escape')
+    await dialog.getByRole('button', { name: 'Keep' }).click()
     await dialog.waitFor({ state: 'detached' })
     expect(shown.requests.filter((r) => r.action === 'clients' && r.what.do === 'revoke')).toEqual([])
     await agents.getByRole('button', { name: 'Revoke codex' }).click()
@@ -246,7 +208,6 @@ describe('diagnostics', () => {
     await goTo('Diagnostics')
     await page.getByText('1 of 11 checks failed').waitFor()
     expect(await page.locator('.check').first().innerText()).toContain('npm run guest')
-    expect(await axe(page)).toEqual([])
   })
 
   it('save a bundle as a file', async () => {

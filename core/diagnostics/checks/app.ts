@@ -6,7 +6,7 @@ export const app: Check = {
   async run(machine) {
     const snapshot = await machine.app()
     if (snapshot === null)
-      return { status: 'warn', message: 'no app is running', remedy: 'npm start (or bsm up)' }
+      return { status: 'warn', message: 'no app is running', remedy: 'start it with npm start or bsm up' }
     const vm = snapshot.helper === null ? '' : ` (${snapshot.helper.backend}, ${snapshot.helper.accelerator})`
     if (snapshot.state === 'degraded')
       return {

@@ -19,7 +19,7 @@ export const preflight: Check = {
     if (findings.length === 0) return { status, message: how }
     return {
       status,
-      message: [how, ...findings.map(({ message }) => message)].join('; '),
+      message: `${how}. ${findings.map(({ message }) => message).join(' ')}`,
       remedy: findings.map(({ remedy }) => remedy).join('; '),
     }
   },
