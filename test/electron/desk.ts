@@ -144,6 +144,12 @@ export class StandInDesk implements Desk {
     return this.page('popover')
   }
 
+  /** Hides the popover, if it is shown, as its page does. */
+  async hide(): Promise<void> {
+    if (await this.visible('popover')) await (await this.page('popover')).evaluate('bsm.hide()')
+    await until(30_000, 'a hidden popover', async () => !(await this.visible('popover')))
+  }
+
   power(event: 'suspend' | 'resume' | 'lock-screen' | 'unlock-screen'): Promise<void> {
     return this.call('power', event)
   }
