@@ -262,7 +262,7 @@ describe('one app', () => {
       expect(await second.exited, second.output).toBe(0)
       await until(MS, 'a visible popover', () => desk.visible('popover'))
     } finally {
-      await second.dispose()
+      await second.end()
     }
   })
 })
