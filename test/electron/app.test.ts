@@ -34,6 +34,12 @@ afterAll(async () => {
   scratch.remove()
 })
 
+/** The app with its VM up and nothing stirring, whatever a test before did. */
+async function ready(): Promise<AppSnapshot> {
+  await control.up()
+  return standbyReady(control)
+}
+
 /** What was shown where the icon is, from now on: shapes, and the words of tooltip and VoiceOver. */
 async function watchIcon() {
   const records = async (what: string): Promise<string[]> => desk.call('records', what)
@@ -70,7 +76,7 @@ describe('the icon', () => {
   })
 
   it('says that a tool runs, that its VM is wiped, and that all is ready again', async () => {
-    await standbyReady(control)
+    await ready()
     const icon = await watchIcon()
     const running = control.exec('sh', { command: 'read line' }, { deadlineMs: 2_000 })
     await iconIs('working')
@@ -86,6 +92,7 @@ describe('the icon', () => {
   })
 
   it('follows what its menu does: stop, and start again', async () => {
+    await ready()
     const icon = await watchIcon()
     await desk.call('clickMenu', 'stop')
     await whenApp(control, 'stopped', ({ state }) => state === 'stopped')
@@ -101,6 +108,7 @@ describe('the icon', () => {
   })
 
   it('is drawn for the menu bar that it lies on', async () => {
+    await ready()
     await iconIs('ready')
     await desk.call('darkPanel', true)
     expect((await desk.call('tray')).image).toBe('readyOnDark.png')
@@ -110,12 +118,16 @@ describe('the icon', () => {
 })
 
 describe('flows', () => {
-  for (const [name, flow] of Object.entries(FLOWS)) it(name, () => flow(desk))
+  for (const [name, flow] of Object.entries(FLOWS))
+    it(name, async () => {
+      await ready()
+      await flow(desk)
+    })
 })
 
 describe('a machine that sleeps', () => {
   it('runs nothing and calls nothing ready until it woke and has another VM', async () => {
-    const { resets } = await standbyReady(control)
+    const { resets } = await ready()
     const icon = await watchIcon()
     await desk.power('suspend')
     await desk.power('lock-screen')
@@ -139,6 +151,7 @@ describe('a machine that sleeps', () => {
 
 describe('the page in its window', () => {
   it('does nothing while nobody sees it, and shows what is so when somebody does', async () => {
+    await ready()
     const page = await desk.open()
     await titled(page, 'Ready')
     await desk.hide()
@@ -159,6 +172,7 @@ describe('the page in its window', () => {
   })
 
   it('has a session of its own once it is reloaded', async () => {
+    await ready()
     const page = await desk.open()
     await page.reload()
     await titled(page, 'Ready')
@@ -169,6 +183,7 @@ describe('the page in its window', () => {
 
 describe('a second instance', () => {
   it('shows the popover of the first and ends; the VM goes on', async () => {
+    await ready()
     const helper = helperOf(scratch)
     await desk.hide()
     const second = new StandInDesk(scratch, screen)
@@ -185,7 +200,7 @@ describe('a second instance', () => {
 
 describe('a helper that is killed', () => {
   it('is told of with its reason, and another takes its place', async () => {
-    const { helper_restarts: before } = await standbyReady(control)
+    const { helper_restarts: before } = await ready()
     const icon = await watchIcon()
     const helper = helperOf(scratch)
     const below = tree(helper.pid)
@@ -207,6 +222,7 @@ describe('a helper that is killed', () => {
   })
 
   it('is given up when that goes on, with a sentence, until a person starts it again', async () => {
+    await ready()
     const killed: ProcessId[] = []
     await until(MS, 'an app that gave up', async () => {
       const helper = runningHelper()
@@ -239,6 +255,7 @@ function runningHelper(): ProcessId | null {
 
 describe('quitting', () => {
   it('by the menu while a tool runs tells its agent, stops the VM and leaves nothing', async () => {
+    await ready()
     const processes = tree(desk.child.pid ?? 0)
     expect(processes.length).toBeGreaterThan(3)
     const cut = control.exec('sh', { command: 'sleep 60' })
