@@ -401,6 +401,16 @@ describe('the app', () => {
     expect(app.snapshot().state).toBe('ready')
   })
 
+  it('tells whoever it cuts off that the VM was stopped, and nothing of its guest', async () => {
+    const app = await running()
+    const cut = app.exec('tester', call('hang'))
+    await until(app, ({ state }) => state === 'dispatching')
+    await app.down()
+    expect(await cut).toMatchObject({
+      error: { code: 'CANCELLED', layer: 'app', message: 'The VM was stopped while it ran.' },
+    })
+  })
+
   it('goes down and up again as it was last told, without waiting in between', async () => {
     const paths = temporaryPaths()
     const app = scriptedApp({ paths, autoStart: false })

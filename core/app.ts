@@ -373,6 +373,7 @@ export class App {
     this.#rising = null
     this.#queue.close()
     this.#queue.refuseAll(notRunning('The VM was stopped.'))
+    this.#queue.abortRunning(cutOff())
     await this.#sandbox.shutdown()
   }
 
@@ -896,6 +897,11 @@ function openLogs(
 
 const notRunning = (message: string): BsmError =>
   new BsmError('VM_LIFECYCLE_ERROR', 'app', message, { nextStep: 'Start it with `bsm up`.' })
+
+const cutOff = (): BsmError =>
+  new BsmError('CANCELLED', 'app', 'The VM was stopped while it ran.', {
+    nextStep: 'Start the VM with `bsm up`, then dispatch it again.',
+  })
 
 const degradedError = (degraded: Degraded): BsmError =>
   new BsmError('DEGRADED', 'app', `Dispatches are refused: ${degraded.message}`, {

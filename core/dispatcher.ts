@@ -133,10 +133,11 @@ export class Dispatcher {
       else signal.addEventListener('abort', onAbort, { once: true })
     })
     try {
-      return await Promise.race([sandbox.executeTool(call), abandoned])
+      const outcome = await Promise.race([sandbox.executeTool(call), abandoned])
+      return outcome.error === undefined ? outcome : { ...outcome, error: cutOffBy(signal) ?? outcome.error }
     } catch (error) {
       if (error instanceof SandboxToolTimeoutError) return error.outcome
-      return noOutcome(call, BsmError.from(error, 'helper'))
+      return noOutcome(call, cutOffBy(signal) ?? BsmError.from(error, 'helper').toWire())
     } finally {
       clearTimeout(giveUp)
     }
@@ -253,17 +254,21 @@ export class Dispatcher {
 const withError = (error: WireError | undefined): { error?: WireError } =>
   error === undefined ? {} : { error }
 
-const noOutcome = ({ command_id }: ToolCall, error: BsmError): ToolOutcome => ({
+/** Whose VM is stopped under it gets an error of a guest that is gone, which is only how it looks from below. */
+const cutOffBy = ({ reason }: AbortSignal): WireError | null =>
+  reason instanceof BsmError ? reason.toWire() : null
+
+const noOutcome = ({ command_id }: ToolCall, error: WireError): ToolOutcome => ({
   command_id,
   exit_code: NOT_RUN,
   stdout: '',
   stderr: '',
   evidence_hash: null,
-  error: error.toWire(),
+  error,
 })
 
 const notRun = (call: ToolCall, error: BsmError, queuedMs: number): ExecAnswer => ({
-  ...noOutcome(call, error),
+  ...noOutcome(call, error.toWire()),
   sandbox_reset_state: null,
   audit_head: null,
   queued_ms: queuedMs,

@@ -146,9 +146,9 @@ export class DispatchQueue {
     this.#onChange()
   }
 
-  /** Tells the running job to stop, if there is one. */
-  abortRunning(): void {
-    this.#running?.controller.abort()
+  /** Tells the running job to stop, if there is one, with why as its signal's reason. */
+  abortRunning(why: BsmError): void {
+    this.#running?.controller.abort(why)
   }
 
   #find(id: string): Job | null {

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { UpdateState } from '../core/index.ts'
 import { AppState, type AppSnapshot } from '../core/protocol/index.ts'
 import { describeLogin } from './login-status.ts'
-import { shapeOf, tooltipOf, TRAY_SHAPES } from './look.ts'
+import { shapeOf, tooltipOf, TRAY_SHAPES, type TrayShape } from './look.ts'
 import { menuOf, type MenuEntry } from './menu.ts'
 
 const snapshot = (part: Partial<AppSnapshot>): AppSnapshot => ({
@@ -29,7 +29,31 @@ const labels = (entries: readonly MenuEntry[]): string[] =>
 const action = (entries: readonly MenuEntry[], name: string) =>
   entries.find((entry) => entry.kind === 'action' && entry.action === name)
 
+const LOOKS: [AppState, TrayShape, string][] = [
+  ['stopped', 'stopped', 'stopped'],
+  ['stopping', 'stopped', 'stopping'],
+  ['starting', 'starting', 'starting'],
+  ['ready', 'ready', 'ready'],
+  ['dispatching', 'working', 'working'],
+  ['resetting', 'resetting', 'resetting'],
+  ['degraded', 'degraded', 'degraded'],
+  ['failed', 'error', 'error'],
+]
+
 describe('the icon', () => {
+  it.each(LOOKS)('of a sandbox that is %s is the shape %s and says %s', (state, shape, word) => {
+    expect(shapeOf({ state })).toBe(shape)
+    expect(tooltipOf({ state, message: 'Why it is so.' })).toBe(`Brainstorm Sandbox: ${word}. Why it is so.`)
+    expect(labels(menuOf(snapshot({ state }), DISABLED, { kind: 'off' }))[0]).toBe(
+      `Brainstorm Sandbox is ${word}`,
+    )
+  })
+
+  it('says something else of every state', () => {
+    expect(LOOKS.map(([state]) => state).sort()).toEqual([...AppState.options].sort())
+    expect(new Set(LOOKS.map(([, , word]) => word)).size).toBe(LOOKS.length)
+  })
+
   it('has a shape for every state, and every shape is of some state', () => {
     expect(new Set(AppState.options.map((state) => shapeOf({ state })))).toEqual(new Set(TRAY_SHAPES))
   })

@@ -1,9 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { randomUUID } from 'node:crypto'
-import { readFileSync } from 'node:fs'
 import { Sandbox, type Control } from '../../client/index.ts'
 import type { AgentEvent, AgentExecResponse } from '../../core/protocol/index.ts'
-import { AppProcess, whenApp } from '../support/app.ts'
+import { AppProcess, helperOf, whenApp } from '../support/app.ts'
 import { within } from '../support/deadline.ts'
 import { freshImage } from '../support/image.ts'
 import { Scratch } from '../support/scratch.ts'
@@ -152,9 +151,7 @@ describe('two agents and a person', () => {
 
   it('a helper that stands still keeps nobody from the status', async () => {
     const ann = await agent('ann')
-    const { pid } = JSON.parse(readFileSync(`${scratch.stateDir}/supervised-helper.json`, 'utf8')) as {
-      pid: number
-    }
+    const { pid } = helperOf(scratch)
     process.kill(pid, 'SIGSTOP')
     try {
       // Their own deadline is 10 s, and so is the app's for its helper.

@@ -1,9 +1,16 @@
 import { get } from 'node:http'
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { strFromU8, unzipSync } from 'fflate'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { Sandbox } from '../../client/index.ts'
-import { AgentExecResponse, AppSnapshot, ResetResponse, VerifyResponse } from '../../core/protocol/index.ts'
+import {
+  AgentExecResponse,
+  AppSnapshot,
+  Diagnosis,
+  ResetResponse,
+  VerifyResponse,
+} from '../../core/protocol/index.ts'
 import { AppProcess } from '../support/app.ts'
 import { until } from '../support/deadline.ts'
 import { freshImage } from '../support/image.ts'
@@ -129,11 +136,54 @@ describe('bsm beside exec', () => {
     const ran = await run('doctor', '--json')
     expect(ran.code, ran.stdout).toBe(0)
   })
-})
 
-/** Of what an app that ended must not leave: sockets, tokens, locks, temporary files. */
-const left = (own: Scratch) =>
-  own.list().filter(({ path, kind }) => kind === 'socket' || /token|lock$|^tmp\/|^run\/./.test(path))
+  it('writes a bundle of what it finds, without any secret of it', async () => {
+    const { token } = z
+      .object({ token: z.string() })
+      .parse(json(await run('clients', 'add', 'reader', '--json')))
+    const kept = readFileSync(`${scratch.stateDir}/clients.json`, 'utf8')
+    const [, hash = ''] = /"token_sha256": ?"([0-9a-f]{64})"/.exec(kept) ?? []
+    const secrets = [
+      token,
+      hash,
+      readFileSync(`${scratch.stateDir}/control.token`, 'utf8').trim(),
+      readFileSync(`${scratch.configDir}/audit.key`, 'utf8').trim(),
+      'said-by-the-tool',
+    ]
+    expect(secrets.map((secret) => secret.length > 10)).toEqual(secrets.map(() => true))
+    // Said where it does not belong: as the name of a tool, which is audited, and by a tool.
+    await run('exec', token)
+    await run('exec', 'echo', '--params', JSON.stringify({ text: `${token} said-by-the-tool` }))
+
+    const path = scratch.path('bundle.zip')
+    const ran = await run('doctor', '--bundle', path, '--json')
+    expect(ran.code, ran.stderr).toBe(0)
+    expect(statSync(path).mode & 0o777).toBe(0o600)
+    const texts = Object.fromEntries(
+      Object.entries(unzipSync(readFileSync(path))).map(([name, data]) => [name, strFromU8(data)]),
+    )
+    expect(json(ran)).toMatchObject({
+      path,
+      files: Object.keys(texts).map((name) => ({ name })),
+    })
+    const found = Diagnosis.parse(JSON.parse(texts['checks.json'] ?? ''))
+    const shown = Diagnosis.parse(json(await run('doctor', '--json')))
+    expect(found.ok).toBe(true)
+    expect(found.checks.map(({ id }) => id)).toEqual(shown.checks.map(({ id }) => id))
+    expect(AppSnapshot.parse(JSON.parse(texts['snapshot.json'] ?? '')).dispatches[0]).toMatchObject({
+      tool: 'echo',
+      stdout_head: '',
+    })
+    expect(texts['clients.json']).toContain('reader')
+    expect(texts['audit.jsonl']).toContain('"tool":"[redacted]"')
+    for (const [name, text] of Object.entries(texts))
+      for (const secret of [...secrets, scratch.home]) expect(text.includes(secret), name).toBe(false)
+
+    const again = await run('doctor', '--bundle', path)
+    expect(again.code).not.toBe(0)
+    expect(again.stderr).toMatch(/exists already/)
+  })
+})
 
 describe('bsm up', () => {
   it('says at once what a machine without QEMU lacks, and ends with the code of it', async () => {
@@ -143,7 +193,7 @@ describe('bsm up', () => {
       expect(ran.code).toBe(64)
       expect(ran.stderr).toMatch(/^bsm: QEMU for ARM64 .* cannot be run/m)
       expect(ran.stderr).toMatch(/^next: .*qemu-system-arm/m)
-      expect(left(own)).toEqual([])
+      expect(own.appLeftovers()).toEqual([])
     } finally {
       own.remove()
     }
@@ -156,7 +206,7 @@ describe('bsm up', () => {
       await running.kill('SIGINT')
       expect(running.child.exitCode).toBe(0)
       expect(connectedWith(own.marker, own.root)).toEqual([])
-      expect(left(own)).toEqual([])
+      expect(own.appLeftovers()).toEqual([])
     } finally {
       own.remove()
     }
@@ -179,7 +229,7 @@ describe('bsm up', () => {
       expect(status).toBe(200)
       expect((await bsm(own, ['down'])).code).toBe(0)
       await until(20_000, 'the end of the app', () => connectedWith(own.marker, own.root).length === 0)
-      expect(left(own)).toEqual([])
+      expect(own.appLeftovers()).toEqual([])
     } finally {
       own.remove()
     }

@@ -82,6 +82,8 @@ export class StandInDesk implements Desk {
       cwd: repository,
       env: {
         ...scratch.environment({ npm_node_execpath: process.execPath, ...env }),
+        // What is left in the temporary directory shall be the app's.
+        TSX_DISABLE_CACHE: '1',
         STAND_IN_CHROMIUM: screen.endpoint,
         STAND_IN_APP: packaged?.appPath ?? repository,
         ...(packaged === undefined ? {} : { STAND_IN_PACKAGED: packaged.resourcesPath }),
@@ -105,7 +107,9 @@ export class StandInDesk implements Desk {
   ): Promise<Awaited<ReturnType<Control[K]>>> {
     const id = this.#next++
     const answer = new Promise<unknown>((resolve, reject) => this.#waiting.set(id, { resolve, reject }))
-    this.child.send({ id, name, args })
+    this.child.send({ id, name, args }, (error) => {
+      if (error !== null) this.#waiting.get(id)?.reject(error)
+    })
     return (await within(30_000, `${name} of the stand-in:\n${this.output}`, answer)) as Awaited<
       ReturnType<Control[K]>
     >
@@ -144,6 +148,12 @@ export class StandInDesk implements Desk {
     return this.page('popover')
   }
 
+  /** Hides the popover, if it is shown, as its page does. */
+  async hide(): Promise<void> {
+    if (await this.visible('popover')) await (await this.page('popover')).evaluate('bsm.hide()')
+    await until(30_000, 'a hidden popover', async () => !(await this.visible('popover')))
+  }
+
   power(event: 'suspend' | 'resume' | 'lock-screen' | 'unlock-screen'): Promise<void> {
     return this.call('power', event)
   }
@@ -157,13 +167,17 @@ export class StandInDesk implements Desk {
     return within(60_000, `the end of the app:\n${this.output}`, this.exited)
   }
 
+  /** Ends it, and nothing of another app in the same scratch. */
+  async end(): Promise<void> {
+    if (this.child.exitCode !== null || this.child.signalCode !== null) return
+    this.child.kill('SIGTERM')
+    await within(45_000, 'the end of the app', this.exited).catch(() => this.child.kill('SIGKILL'))
+    await this.exited
+  }
+
   /** Ends it and everything of it, whatever state it is in. */
   async dispose(): Promise<void> {
-    if (this.child.exitCode === null && this.child.signalCode === null) {
-      this.child.kill('SIGTERM')
-      await within(45_000, 'the end of the app', this.exited).catch(() => this.child.kill('SIGKILL'))
-      await this.exited
-    }
+    await this.end()
     await killOrphans(this.scratch)
   }
 }

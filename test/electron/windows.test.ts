@@ -43,11 +43,6 @@ afterAll(async () => {
   scratch.remove()
 })
 
-const hidden = () => until(MS, 'a hidden popover', async () => !(await desk.visible('popover')))
-const hide = async (): Promise<void> => {
-  if (await desk.visible('popover')) await (await desk.page('popover')).evaluate('bsm.hide()')
-  await hidden()
-}
 const click = () => desk.call('clickTray')
 
 describe('in its bundle', () => {
@@ -69,7 +64,7 @@ describe('in its bundle', () => {
 
 describe('the icon', () => {
   it('shows and hides the popover, and not again with the click that took its focus', async () => {
-    await hide()
+    await desk.hide()
     await click()
     expect(await desk.visible('popover')).toBe(true)
     await click()
@@ -96,7 +91,7 @@ describe('the icon', () => {
   it('keeps the popover when the window manager would close it', async () => {
     const page = await desk.open()
     await desk.call('closeWindow', 'popover')
-    await hidden()
+    await until(MS, 'a hidden popover', async () => !(await desk.visible('popover')))
     expect(await desk.open()).toBe(page)
   })
 })
@@ -261,13 +256,13 @@ describe('a page that is turned against the app', () => {
 
 describe('one app', () => {
   it('is enough: a second one shows the first and ends', async () => {
-    await hide()
+    await desk.hide()
     const second = new StandInDesk(scratch, screen, { packaged, env })
     try {
       expect(await second.exited, second.output).toBe(0)
       await until(MS, 'a visible popover', () => desk.visible('popover'))
     } finally {
-      await second.dispose()
+      await second.end()
     }
   })
 })

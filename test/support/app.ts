@@ -7,7 +7,7 @@ import type { AppSnapshot } from '../../core/protocol/index.ts'
 import { within } from './deadline.ts'
 import { killOrphans } from './helper.ts'
 import { repository, type GuestImage } from './image.ts'
-import { gone, tree, type ProcessId } from './processes.ts'
+import { gone, identify, tree, type ProcessId } from './processes.ts'
 import type { Scratch } from './scratch.ts'
 
 const BOOT_MS = 90_000
@@ -104,6 +104,14 @@ export function controlOf(scratch: Scratch): Promise<Control> {
     client: 'cli',
     socketPath: join(scratch.stateDir, 'control.sock'),
   })
+}
+
+/** The helper that the app of a scratch world runs now, as the app recorded it. Throws when it runs none. */
+export function helperOf(scratch: Scratch): ProcessId {
+  const recorded = readFileSync(join(scratch.stateDir, 'supervised-helper.json'), 'utf8')
+  const helper = identify((JSON.parse(recorded) as { pid: number }).pid)
+  if (helper === undefined) throw new Error('the helper that the app recorded is gone')
+  return helper
 }
 
 /** Waits until the app is ready and has a standby, which is when nothing stirs by itself any more. */

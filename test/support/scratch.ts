@@ -86,6 +86,13 @@ export class Scratch {
       .map(({ path, kind }) => `${kind} ${path}`)
   }
 
+  /** What an app that ended must not have left: sockets, tokens, locks, temporary files. */
+  appLeftovers(): string[] {
+    return this.list()
+      .filter(({ path, kind }) => kind === 'socket' || /token|lock$|^tmp\/|^run\/./.test(path))
+      .map(({ path, kind }) => `${kind} ${path}`)
+  }
+
   mode(...parts: string[]): number {
     return lstatSync(this.path(...parts)).mode & 0o7777
   }

@@ -52,9 +52,11 @@ export function standInElectron(
     }
     setImage({ path }: { path: string }): void {
       tray.image = path.replace(/^.*\//, '')
+      record('icon', tray.image)
     }
     setToolTip(text: string): void {
       tray.tooltip = text
+      record('tooltip', text)
     }
     setContextMenu(menu: StandInMenu): void {
       tray.menu = menu

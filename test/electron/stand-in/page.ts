@@ -30,6 +30,7 @@ export class RealPage {
   readonly page: Page
   readonly #cdp: CDPSession
   #preloadContext: number | null = null
+  #shown = false
 
   private constructor(page: Page, cdp: CDPSession) {
     this.page = page
@@ -47,7 +48,9 @@ export class RealPage {
     const real = new RealPage(page, cdp)
     cdp.on('Runtime.executionContextCreated', ({ context: made }) => {
       const { frameId } = made.auxData as { frameId?: string }
-      if (made.name === WORLD && frameId === real.#frameId) real.#preloadContext = made.id
+      if (made.name !== WORLD || frameId !== real.#frameId) return
+      real.#preloadContext = made.id
+      void real.show(real.#shown)
     })
     cdp.on('Runtime.bindingCalled', ({ name, payload }) => {
       if (name === 'standInIpc') events.onIpc(JSON.parse(payload) as FromPreload)
@@ -76,6 +79,12 @@ export class RealPage {
 
   async answer(id: number, answer: object): Promise<void> {
     await this.#inPreload(`standInAnswer(${id}, ${JSON.stringify(answer)})`)
+  }
+
+  /** Its window is shown, or hidden: a new document of it is told so too. */
+  async show(shown: boolean): Promise<void> {
+    this.#shown = shown
+    await this.#inPreload(`standInShown(${shown})`)
   }
 
   async crash(): Promise<void> {

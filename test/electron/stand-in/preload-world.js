@@ -95,6 +95,8 @@ export function standInPreload(preload, argv) {
     },
   }
   document.addEventListener('stand-in-page', () => tell('expose', worlds))
+  /** @param {boolean} shown whether the page's window is shown */
+  world.standInShown = (shown) => tell('shown', { shown })
   // ------------------------------------------------------------ what a sandboxed preload script may require
   /** @type {Record<string, object>} */
   const modules = { electron: { contextBridge, ipcRenderer } }
@@ -161,6 +163,15 @@ export function standInPage() {
       return new Promise((resolve, reject) => promises.set(value.promise, { resolve, reject }))
     return value.value
   }
+  // A page is hidden with its window; Chromium, where ours are tabs, would call all of them visible.
+  let hidden = true
+  Object.defineProperty(document, 'hidden', { get: () => hidden })
+  Object.defineProperty(document, 'visibilityState', { get: () => (hidden ? 'hidden' : 'visible') })
+  hear('shown', ({ shown }) => {
+    if (hidden === !shown) return
+    hidden = !shown
+    document.dispatchEvent(new Event('visibilitychange'))
+  })
   hear('expose', (worlds) => {
     for (const [key, api] of Object.entries(worlds))
       if (!(key in window))

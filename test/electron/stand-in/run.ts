@@ -20,6 +20,8 @@ const standIn = standInElectron(context, {
   packaged: STAND_IN_PACKAGED !== undefined,
   leave: async () => {
     for (const window of [...standIn.world.windows]) await window.webContents.close()
+    // Only the connection, and the temporary directory of it: Chromium is the test's.
+    await (await browser).close()
     process.disconnect()
   },
 })

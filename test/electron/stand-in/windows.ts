@@ -36,6 +36,7 @@ export class StandInWebContents
   #openHandler: Parameters<Electron.WebContents['setWindowOpenHandler']>[0] | null = null
   #loading = false
   #gone = false
+  #shown = false
   /** Messages arrive in the order in which they were sent. */
   #line: Promise<unknown> = Promise.resolve()
 
@@ -60,10 +61,17 @@ export class StandInWebContents
       this.#world.record('window.open', verdict?.action ?? 'allow')
       void popup.close().catch(() => undefined)
     })
+    await real.show(this.#shown)
     this.#loading = true
     await real.page.goto(toHttps(url)).catch((error: unknown) => {
       if (!this.#gone) throw error
     })
+  }
+
+  /** With its window. */
+  show(shown: boolean): void {
+    this.#shown = shown
+    void this.real?.show(shown)
   }
 
   send(channel: string, ...args: unknown[]): void {
@@ -184,11 +192,13 @@ export class StandInBrowserWindow
 
   show(): void {
     this.#visible = true
+    this.webContents.show(true)
     this.emit('show')
   }
 
   hide(): void {
     this.#visible = false
+    this.webContents.show(false)
     this.emit('hide')
   }
 
