@@ -1,4 +1,5 @@
-import { mkdirSync, readFileSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { SetupError } from './progress.ts'
@@ -87,11 +88,14 @@ const vitest = (project: keyof typeof PROJECTS, filters: string[]): Stage => ({
       '--reporter=json',
       `--outputFile.json=${report}`,
     ]
-    const { code } = await runForCode(bin('vitest'), [...args, ...filters], {
-      show: true,
-      deadlineMs: VITEST_DEADLINE_MS,
-    })
+    // Boots that are saved are the same for every file.
+    const goldens = mkdtempSync(join(tmpdir(), 'bsm-goldens-'))
     try {
+      const { code } = await runForCode(bin('vitest'), [...args, ...filters], {
+        show: true,
+        deadlineMs: VITEST_DEADLINE_MS,
+        env: { BSM_TEST_GOLDENS: goldens },
+      })
       const result = VitestReport.parse(JSON.parse(readFileSync(report, 'utf8')))
       return {
         passed: result.numPassedTests,
@@ -101,6 +105,8 @@ const vitest = (project: keyof typeof PROJECTS, filters: string[]): Stage => ({
       }
     } catch {
       return { passed: 0, failed: 1, skipped: 0 }
+    } finally {
+      rmSync(goldens, { recursive: true, force: true })
     }
   },
 })

@@ -1,8 +1,14 @@
 import { execFileSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
 import { bootHelper } from './helper.ts'
 import type { HelperBinary } from './helper-binary.ts'
 import type { GuestImage } from './image.ts'
 import { Scratch } from './scratch.ts'
+
+/** Where one run of `npm test` keeps golden snapshots for all its files; without it each file makes its own. */
+const SHARED = process.env['BSM_TEST_GOLDENS']
 
 /**
  * One golden snapshot for many tests: booted and saved once, then copied into the scratch of each
@@ -23,14 +29,17 @@ export class GoldenStock {
     this.#made ??= this.#make()
     const stock = await this.#made
     const copy = new Scratch(name)
-    // cp keeps the holes of the RAM file, which Node's own copy would fill
-    execFileSync('cp', ['-a', `${stock.stateDir}/.`, copy.stateDir])
-    execFileSync('cp', ['-a', `${stock.configDir}/.`, copy.configDir])
+    for (const part of ['state', 'config']) copyHoles(stock.path(part), copy.path(part))
     return copy
   }
 
   async #make(): Promise<Scratch> {
     const scratch = new Scratch('golden')
+    const shared = this.#sharedPlace()
+    if (shared !== null && existsSync(shared)) {
+      for (const part of ['state', 'config']) copyHoles(join(shared, part), scratch.path(part))
+      return scratch
+    }
     const helper = bootHelper(this.#binary, scratch, this.#image)
     try {
       await helper.ready()
@@ -41,11 +50,40 @@ export class GoldenStock {
       scratch.remove()
       throw error
     }
+    if (shared !== null) share(scratch, shared)
     return scratch
+  }
+
+  /** Of this build of the helper and this image. */
+  #sharedPlace(): string | null {
+    if (SHARED === undefined) return null
+    const { command, args } = this.#binary
+    const made = createHash('sha256').update(JSON.stringify(this.#image.manifest))
+    for (const path of [command, ...args]) made.update(readFileSync(path))
+    return join(SHARED, made.digest('hex'))
   }
 
   async remove(): Promise<void> {
     const made = await this.#made?.catch(() => undefined)
     made?.remove()
   }
+}
+
+/** Whole or not at all: whoever comes second keeps what is there. */
+function share(scratch: Scratch, place: string): void {
+  const next = mkdtempSync(`${place}.`)
+  for (const part of ['state', 'config']) {
+    mkdirSync(join(next, part))
+    copyHoles(scratch.path(part), join(next, part))
+  }
+  try {
+    renameSync(next, place)
+  } catch {
+    rmSync(next, { recursive: true })
+  }
+}
+
+/** cp keeps the holes of the RAM file, which Node's own copy would fill. */
+function copyHoles(from: string, to: string): void {
+  execFileSync('cp', ['-a', `${from}/.`, to])
 }

@@ -19,7 +19,7 @@ export function useBench(variant: 'product' | 'test' = 'product', which: Which =
   })
   afterAll(() => bench?.close())
   const run =
-    (needs: Check['needs'], body: (context: Context) => Promise<void>, deadlineMs: number) => async () => {
+    (needs: Check['needs'], body: (context: Context) => Promise<unknown>, deadlineMs: number) => async () => {
       if (!bench) throw new Error('the bench was not set up')
       await bench.run({
         id: 'test',
@@ -27,11 +27,11 @@ export function useBench(variant: 'product' | 'test' = 'product', which: Which =
         title: '',
         needs,
         deadlineMs,
-        run: body,
+        run: async (context) => void (await body(context)),
       })
     }
   return {
-    own: (body: (context: Context) => Promise<void>, deadlineMs = VM_TEST_MS - 20_000) =>
+    own: (body: (context: Context) => Promise<unknown>, deadlineMs = VM_TEST_MS - 20_000) =>
       run('own-vm', body, deadlineMs),
     shared: (body: (context: Context) => Promise<void>) => run('vm', body, VM_TEST_MS - 20_000),
   }
