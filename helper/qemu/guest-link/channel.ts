@@ -14,11 +14,12 @@ import { encodeFrame, FrameParser, frameLimit, nodeLimit, parseFrame } from './f
 import { type BridgeRecord, encodeClose, encodeData, encodeOpen, RECORD, RecordParser } from './records.ts'
 
 /**
- * Silence after which a dial is given up and made again with a new id (§3). Each further one waits
- * longer: on a busy machine a new dial would otherwise always overtake the answer to the last.
+ * Silence after which a dial is given up and made again with a new id (§3). Far above what a VM takes that was just
+ * restored under emulation: each dial more is work for it. Further ones wait longer, or a new dial would always
+ * overtake the answer to the last.
  */
-const REDIAL_MS = 100
-const LONGEST_REDIAL_MS = 1_600
+const REDIAL_MS = 500
+const LONGEST_REDIAL_MS = 2_000
 /** A Pong that takes longer makes the channel `stalled`. */
 const STALLED_MS = 2_000
 
@@ -77,7 +78,7 @@ export class Channel {
     }
   }
 
-  /** Connects, dialling again with a fresh id after 100 ms of silence, for at most `ms`. */
+  /** Connects, dialling again with a fresh id after silence, for at most `ms`. */
   async open(ms: number): Promise<void> {
     if (this.isOpen) return
     const end = now() + ms

@@ -25,7 +25,7 @@ final class Port {
 
   /// A dial that the guest does not answer is made again after this, then after twice as long, and so on: now and then
   /// a bridge that was just restored misses one.
-  private static let patience = 100
+  private static let patience = 500
   /// Far above what an answer takes, below anybody's patience.
   private static let longestDial = DispatchTimeInterval.seconds(5)
   /// What is held for a side that does not read before the other is held back.
