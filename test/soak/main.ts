@@ -11,8 +11,8 @@ memory, environment, processes, timers, sockets; as root also mounts, kernel set
 its own. Memory, descriptors, processes, disk and times are sampled at each: none may have a slope.
 
   --helper NAME    qemu (default) or vz
-  --dispatches N   dispatches that are judged (default 1000); before them come 210 in which the store of evidence
-                   fills, which grows until it holds the last 200
+  --dispatches N   dispatches that are judged (default 1000; fewer may leave a noisy figure undecided, which is then
+                   "not run"); before them come 210 in which the store of evidence fills, which holds the last 200
   --slice          30 dispatches: marks are looked for, slopes are not judged
   --json           the report on stdout; it is also kept in out/gates/soak-NAME.json`
 

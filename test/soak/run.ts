@@ -11,7 +11,7 @@ import type { GuestImage } from '../support/image.ts'
 import { openFiles } from '../support/processes.ts'
 import { Scratch } from '../support/scratch.ts'
 import { foundIn, LEAVERS, leaveAll, LOOK } from './marks.ts'
-import { isLevel, LEAST_SAMPLES, slopeOf } from './slope.ts'
+import { LEAST_SAMPLES, slopeOf, trendOf } from './slope.ts'
 
 export type Options = {
   which: Which
@@ -80,7 +80,9 @@ export async function soak(options: Options, run: Run): Promise<Soaked> {
   const app = await AppProcess.start(scratch, image, { env: { BSM_HELPER: which } })
   const samples: Sample[] = []
   const found: string[] = []
-  let [done, failure, accelerator] = [0, '', null as string | null]
+  let done = 0
+  let failure = ''
+  let accelerator: string | null = null
   let audit = { ok: false, message: 'it was not looked at' }
   let left: string[] = []
   try {
@@ -107,16 +109,17 @@ export async function soak(options: Options, run: Run): Promise<Soaked> {
     scratch.remove()
   }
 
-  const wanted = settling + dispatches
-  const item = (id: string, promise: string, broken: string, isWhole = done === wanted): Item => ({
-    id: `soak.${id}`,
-    group: 'Dispatches in a row',
-    promise,
-    outcome: broken !== '' ? 'broken' : isWhole ? 'held' : 'not run',
-    reason: broken !== '' || isWhole ? broken : `cut off after ${done} of ${wanted} dispatches`,
-    ms: performance.now() - began,
-    count: done,
+  const ms = performance.now() - began
+  const item = (id: string, promise: string, outcome: Item['outcome'], reason: string): Item => ({
+    ...{ id: `soak.${id}`, group: 'Dispatches in a row', promise, outcome, reason, ms, count: done },
   })
+  const wanted = settling + dispatches
+  const promised = (id: string, promise: string, broken: string): Item => {
+    if (broken !== '') return item(id, promise, 'broken', broken)
+    return done === wanted
+      ? item(id, promise, 'held', '')
+      : item(id, promise, 'not run', `cut off after ${done} of ${wanted} dispatches`)
+  }
   const series = FIGURES.map(({ id, title, unit }) => ({
     ...{ id, title, unit },
     values: samples.map((sample) => sample[id]),
@@ -125,28 +128,23 @@ export async function soak(options: Options, run: Run): Promise<Soaked> {
     accelerator,
     series,
     items: [
-      item('resets', 'Every dispatch runs, and every reset is verified.', failure),
-      item('marks', 'No dispatch finds a mark of an earlier one.', found.join(', ')),
-      item('audit', 'The audit log verifies afterwards.', failure || (audit.ok ? '' : audit.message)),
-      item('remains', 'Once the app has ended, no process of it is left.', failure || left.join(', ')),
-      ...series.filter(({ id }) => id !== 'status').map((one) => level(one, item)),
+      promised('resets', 'Every dispatch runs, and every reset is verified.', failure),
+      promised('marks', 'No dispatch finds a mark of an earlier one.', found.join(', ')),
+      promised('audit', 'The audit log verifies afterwards.', failure || (audit.ok ? '' : audit.message)),
+      promised('remains', 'Once the app has ended, no process of it is left.', failure || left.join(', ')),
+      ...series.map((one) =>
+        item(`level.${one.id}`, `${one.title}: no slope over dispatches.`, ...levelOf(one)),
+      ),
     ],
   }
 }
 
-function level(
-  { id, title, unit, values }: Series,
-  item: (id: string, promise: string, broken: string, isWhole?: boolean) => Item,
-): Item {
-  const promise = `${title}: no slope over dispatches.`
+function levelOf({ unit, values }: Series): [Item['outcome'], string] {
   if (values.length < LEAST_SAMPLES)
-    return {
-      ...item(`level.${id}`, promise, '', false),
-      reason: `a slope needs ${LEAST_SAMPLES} dispatches, and there were ${values.length}`,
-    }
+    return ['not run', `a slope needs ${LEAST_SAMPLES} dispatches, and there were ${values.length}`]
   const slope = slopeOf(values)
   const percent = (share: number): string => `${(share * 100).toFixed(2)} %`
   const said = `mean ${slope.mean.toFixed(1)} ${unit}, ${percent(slope.perThousand)} ± ${percent(slope.margin)} in 1000 dispatches`
-  const judged = item(`level.${id}`, promise, isLevel(slope) ? '' : said)
-  return { ...judged, reason: said }
+  const outcome = ({ level: 'held', grows: 'broken', undecided: 'not run' } as const)[trendOf(slope)]
+  return [outcome, outcome === 'not run' ? `undecided: ${said}` : said]
 }

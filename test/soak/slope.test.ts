@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { isLevel, slopeOf } from './slope.ts'
+import { slopeOf, trendOf } from './slope.ts'
 
 /** Uniform on ±1, the same on every run. */
 function noise(seed: number): () => number {
@@ -20,19 +20,21 @@ describe('the slope of a figure over dispatches', () => {
   })
 
   it('of what never changes is none, also at zero', () => {
-    expect(isLevel(slopeOf(series(100, () => 264)))).toBe(true)
+    expect(trendOf(slopeOf(series(100, () => 264)))).toBe('level')
     expect(slopeOf(series(100, () => 0))).toEqual({ mean: 0, perThousand: 0, margin: 0 })
   })
 
   it('a descriptor for each of 1000 dispatches is seen, and noise of a per cent is not taken for growth', () => {
     const random = noise(1)
-    expect(isLevel(slopeOf(series(1000, (i) => 264 + i)))).toBe(false)
-    expect(isLevel(slopeOf(series(1000, () => 300 + 3 * random())))).toBe(true)
+    expect(trendOf(slopeOf(series(1000, (i) => 264 + i)))).toBe('grows')
+    expect(trendOf(slopeOf(series(1000, () => 300 + 3 * random())))).toBe('level')
   })
 
-  it('growth of 2 % under noise of 2 % is no level', () => {
+  it('growth of 2 % under noise of 2 % is seen; of noise alone too few samples decide nothing', () => {
     const random = noise(2)
-    expect(isLevel(slopeOf(series(1000, (i) => 300 * (1 + (0.02 * i) / 1000 + 0.02 * random()))))).toBe(false)
+    const growing = series(1000, (i) => 300 * (1 + (0.02 * i) / 1000 + 0.02 * random()))
+    expect(trendOf(slopeOf(growing))).toBe('grows')
+    expect(trendOf(slopeOf(series(100, () => 300 * (1 + 0.02 * random()))))).toBe('undecided')
   })
 
   it('holds its 95 %: of 400 level series about 20 are outside their interval', () => {

@@ -40,7 +40,13 @@ export function slopeOf(samples: readonly number[]): Slope {
   return { mean, perThousand: share(slope), margin: share(Z95 * error) }
 }
 
-/** No slope: the upper end of the interval is below one per cent of the mean for 1000 dispatches. */
-export const MOST_GROWTH = 0.01
+/** A figure is level when the upper end of the interval is below one per cent of the mean in 1000 dispatches. */
+const MOST_GROWTH = 0.01
 
-export const isLevel = ({ perThousand, margin }: Slope): boolean => perThousand + margin < MOST_GROWTH
+/** `undecided`: neither level nor surely growing; more dispatches narrow the interval. */
+export type Trend = 'level' | 'grows' | 'undecided'
+
+export function trendOf({ perThousand, margin }: Slope): Trend {
+  if (perThousand + margin < MOST_GROWTH) return 'level'
+  return perThousand > margin ? 'grows' : 'undecided'
+}
