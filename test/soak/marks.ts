@@ -13,6 +13,7 @@ runs() {
   done
   return 1
 }
+listens() { has_line /proc/net/tcp "*:21C8 *" || has_line /proc/net/tcp6 "*:21C8 *"; }
 has_line() { while read -r line; do case "$line" in $2) return 0 ;; esac; done < "$1"; return 1; }
 `
 
@@ -33,15 +34,15 @@ const OF_USER: readonly Mark[] = [
   },
   {
     id: 'timer',
-    leave: '(while :; do echo mark > /tmp/timer; usleep 1000; done) </dev/null >/dev/null 2>&1 &',
+    leave:
+      'setsid sh -c "while :; do echo mark > /tmp/timer; usleep 1000; done" </dev/null >/dev/null 2>&1 &',
     // What a timer left would write it again: it is removed, and looked for later.
     look: 'rm -f /tmp/timer; usleep 100000; exists /tmp/timer',
   },
   {
     id: 'socket',
-    leave:
-      'setsid nc -l -p 8648 </dev/null >/dev/null 2>&1 & while ! has_line /proc/net/tcp "*:21C8 *"; do :; done',
-    look: 'has_line /proc/net/tcp "*:21C8 *" || has_line /proc/net/tcp6 "*:21C8 *"',
+    leave: 'setsid nc -l -p 8648 </dev/null >/dev/null 2>&1 & while ! listens; do :; done',
+    look: 'listens',
   },
 ]
 
@@ -51,7 +52,7 @@ const OF_ROOT: readonly Mark[] = [
   {
     id: 'program',
     leave: 'rm -f /bin/whoami; echo "#!mark" > /bin/whoami',
-    look: 'has_line /bin/whoami "#!mark"',
+    look: '[ "$(head -c 6 /bin/whoami)" = "#!mark" ]',
   },
   {
     id: 'mount',
