@@ -5,7 +5,7 @@ import { DEFAULT_DEADLINE_MS } from './check.ts'
 import { checks } from './checks/index.ts'
 import { Bench } from './context.ts'
 
-/** The whole kit against one of our helpers; each has a file of its own, so that the two run side by side. */
+/** The whole kit against one of our helpers. */
 export function describeConformance(which: 'qemu' | 'vz'): void {
   describe(`conformance of the ${which} helper`, () => {
     let bench: Bench
