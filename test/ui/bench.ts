@@ -20,6 +20,13 @@ await buildUi()
 const percentile = (values: number[], share: number): number =>
   values.toSorted((a, b) => a - b)[Math.min(values.length - 1, Math.floor(share * values.length))] ?? 0
 
+/** It is told of once its frame was shown, which may be after the page was asked. */
+const FIRST_PAINT = `new Promise((resolve) =>
+  new PerformanceObserver((list) => {
+    const [entry] = list.getEntriesByName('first-contentful-paint')
+    if (entry !== undefined) resolve(entry.startTime)
+  }).observe({ type: 'paint', buffered: true }))`
+
 /** Milliseconds from navigation to first paint, over reloads: scripts and code come from the browser's cache. */
 async function firstPaint(): Promise<{ p50: number; max: number }> {
   const { page, context } = await FixturePage.open(browser, every.ready, { viewport: POPOVER })
@@ -27,9 +34,7 @@ async function firstPaint(): Promise<{ p50: number; max: number }> {
   for (let i = 0; i <= LOADS; i += 1) {
     await page.reload()
     await page.locator('.state-word').waitFor()
-    const paint = await page.evaluate<number>(
-      `performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? NaN`,
-    )
+    const paint = await page.evaluate<number>(FIRST_PAINT)
     if (i > 0) times.push(paint)
   }
   await context.close()
@@ -41,7 +46,7 @@ async function flood(hidden: boolean): Promise<Record<string, number>> {
   const fixture = await FixturePage.open(browser, every.dispatching, { viewport: POPOVER })
   const { page, context } = fixture
   await page.getByRole('tab', { name: 'Dispatches' }).click()
-  await page.getByRole('button', { name: /^sh claude-code/ }).click()
+  await page.getByRole('button', { name: 'sh claude-code, just now' }).click()
   if (hidden)
     await page.evaluate(`Object.defineProperty(document, 'hidden', { get: () => true })
       document.dispatchEvent(new Event('visibilitychange'))`)
