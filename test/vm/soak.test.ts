@@ -9,7 +9,7 @@ import { useBench } from './bench.ts'
 const DISPATCHES = Number(process.env['BSM_SOAK'] ?? 10)
 const DEADLINE_MS = 120_000 + DISPATCHES * 20_000
 /** The first dispatches warm caches and compile code; what is left over is judged against what there was after them. */
-const WARM_UP = 4
+const WARM_UP = 5
 /** What was given up may still be closing when the next standby is ready. */
 const SETTLE_MS = 15_000
 
