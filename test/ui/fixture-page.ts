@@ -50,6 +50,16 @@ export const usualAnswers: Answering = (request) => {
   }
 }
 
+/** The usual answers, but for one action: an error, or none at all. */
+export const failing =
+  (action: Request['action'], error: WireError): Answering =>
+  (request) =>
+    request.action === action ? { error } : usualAnswers(request)
+export const silent =
+  (action: Request['action']): Answering =>
+  (request) =>
+    request.action === action ? null : usualAnswers(request)
+
 /** What the preload script puts into the app's own windows, over the same scripted socket. */
 const windowBridge = (kind: WindowKind): string => `{
   let socket

@@ -3,7 +3,7 @@ import type { WindowKind, WireError } from '../../core/protocol/index.ts'
 import { evidenceVerdict, illness, noLogs, ran } from '../../renderer/fixtures/answers.ts'
 import { RUNNING_ID } from '../../renderer/fixtures/dispatches.ts'
 import type { every } from '../../renderer/fixtures/snapshots.ts'
-import { usualAnswers, type Answering, type FixturePage } from './fixture-page.ts'
+import { failing, silent, usualAnswers, type Answering, type FixturePage } from './fixture-page.ts'
 
 /** What the page can look like, by name: each view, each state, and what opens in them. */
 export type Scene = {
@@ -47,14 +47,6 @@ const answering =
   (action: string, result: unknown): Answering =>
   (request) =>
     request.action === action ? { result } : usualAnswers(request)
-const failing =
-  (action: string): Answering =>
-  (request) =>
-    request.action === action ? { error: REFUSED } : usualAnswers(request)
-const silent =
-  (action: string): Answering =>
-  (request) =>
-    request.action === action ? null : usualAnswers(request)
 const done: Answering = (request) =>
   request.action === 'run'
     ? { result: ran(request.command_id ?? '') }
@@ -136,7 +128,7 @@ export const scenes: Record<string, Scene> = {
   },
   'run-failed': {
     state: 'ready',
-    answer: failing('run'),
+    answer: failing('run', REFUSED),
     arrange: async (shown) => {
       await to('Run')(shown)
       await runIt(shown)
@@ -191,7 +183,7 @@ export const scenes: Record<string, Scene> = {
     arrange: to('Logs'),
   },
   'logs-waiting': { state: 'ready', answer: silent('logs'), arrange: waiting('Logs', 'Reading the log.') },
-  'logs-failed': { state: 'ready', answer: failing('logs'), arrange: to('Logs') },
+  'logs-failed': { state: 'ready', answer: failing('logs', REFUSED), arrange: to('Logs') },
   diagnostics: { state: 'ready', arrange: to('Diagnostics') },
   'diagnostics-wrong': { state: 'ready', answer: answering('diagnose', illness), arrange: to('Diagnostics') },
   'diagnostics-waiting': {
@@ -223,7 +215,7 @@ export const scenes: Record<string, Scene> = {
       await shown.page.getByRole('alertdialog').waitFor()
     },
   },
-  'settings-failed': { state: 'ready', answer: failing('settings'), arrange: to('Settings') },
+  'settings-failed': { state: 'ready', answer: failing('settings', REFUSED), arrange: to('Settings') },
   welcome: { state: 'firstRun' },
   'welcome-starting': { state: 'firstStart' },
   divergence: { state: 'degraded' },

@@ -5,10 +5,10 @@ import { HOSTILE, RUNNING_ID } from '../../renderer/fixtures/dispatches.ts'
 import { TOKEN, illness, logs, noLogs } from '../../renderer/fixtures/answers.ts'
 import { every } from '../../renderer/fixtures/snapshots.ts'
 import { complaintsOf, launchBrowser } from './browser.ts'
-import { FixturePage, usualAnswers, type Answering } from './fixture-page.ts'
+import { failing, FixturePage, silent, usualAnswers } from './fixture-page.ts'
+import { SIZES } from './scenes.ts'
 
 /** Every state of the page in a real browser; a VM takes minutes to be brought to some of them. */
-const POPOVER = { width: 420, height: 704 }
 const REFUSED = {
   code: 'INTERNAL_BUG' as const,
   layer: 'app' as const,
@@ -31,22 +31,13 @@ afterEach(async () => {
 
 type State = keyof typeof every
 async function open(state: State, options: Parameters<typeof FixturePage.open>[2] = {}) {
-  shown = await FixturePage.open(browser, every[state], { viewport: POPOVER, ...options })
+  shown = await FixturePage.open(browser, every[state], { viewport: SIZES.popover, ...options })
   complaints = complaintsOf(shown.page)
   await shown.page.getByRole('tablist', { name: 'Views' }).waitFor()
   return shown.page
 }
 const goTo = (view: string) => shown.page.getByRole('tab', { name: view }).click()
 const panel = (name: string) => shown.page.getByRole('region', { name })
-const failing =
-  (action: string): Answering =>
-  (request) =>
-    request.action === action ? { error: REFUSED } : usualAnswers(request)
-const silent =
-  (action: string): Answering =>
-  (request) =>
-    request.action === action ? null : usualAnswers(request)
-
 describe('every state of the sandbox', () => {
   it('explains itself at the first run, and runs a first tool', async () => {
     const page = await open('firstRun')
@@ -161,7 +152,7 @@ describe('logs', () => {
     await goTo('Logs')
     await shown.page.getByText('Nothing written yet').waitFor()
     await shown.context.close()
-    await open('ready', { answer: failing('logs') })
+    await open('ready', { answer: failing('logs', REFUSED) })
     await goTo('Logs')
     await shown.page.getByText('It could not be read.').waitFor()
     await shown.page.getByRole('button', { name: 'Try again' }).waitFor()
@@ -193,7 +184,7 @@ describe('settings', () => {
   })
 
   it('say why they cannot be read', async () => {
-    const page = await open('ready', { answer: failing('settings') })
+    const page = await open('ready', { answer: failing('settings', REFUSED) })
     await goTo('Settings')
     await panel('Virtual machine').getByText('It could not be read.').waitFor()
     await page.getByRole('button', { name: 'Try again' }).waitFor()
