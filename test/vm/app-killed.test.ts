@@ -1,10 +1,10 @@
 import { readFileSync, readdirSync } from 'node:fs'
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { Control } from '../../client/index.ts'
-import { AppProcess, whenApp } from '../support/app.ts'
+import { AppProcess, helperOf, whenApp } from '../support/app.ts'
 import { until } from '../support/deadline.ts'
 import { freshImage, type GuestImage } from '../support/image.ts'
-import { commandLine, connectedWith, gone, isAlive, type ProcessId } from '../support/processes.ts'
+import { commandLine, connectedWith, gone, isAlive } from '../support/processes.ts'
 import { Scratch } from '../support/scratch.ts'
 import { VM_TEST_MS } from './bench.ts'
 
@@ -42,12 +42,6 @@ describe('kill -9 of the app and below it', () => {
     expect(response.stdout.trimEnd()).toBe('works')
     expect(response.sandbox_reset_state?.verification_passed).toBe(true)
   }
-  const helperOf = (app: AppProcess): ProcessId => {
-    const found = app.processes.find(({ pid }) => /bsm-qemu-helper\.mjs boot/.test(commandLine(pid)))
-    if (!found) throw new Error('the app has no helper')
-    return found
-  }
-
   it(
     'of the helper under an app whose terminal is gone: it goes on, and SIGTERM ends it in order',
     async () => {
@@ -55,7 +49,7 @@ describe('kill -9 of the app and below it', () => {
       const control = await connect(app)
       app.child.stdout?.destroy()
       app.child.stderr?.destroy()
-      process.kill(helperOf(app).pid, 'SIGKILL')
+      process.kill(helperOf(scratch).pid, 'SIGKILL')
       await whenApp(
         control,
         'ready again',
@@ -130,7 +124,7 @@ describe('kill -9 of the app and below it', () => {
       const control = await connect(app)
       await works(control)
       const processes = app.processes.filter(({ pid }) => pid !== app.child.pid)
-      process.kill(helperOf(app).pid, 'SIGKILL')
+      process.kill(helperOf(scratch).pid, 'SIGKILL')
       const snapshot = await whenApp(
         control,
         'a VM again',
@@ -153,7 +147,7 @@ describe('kill -9 of the app and below it', () => {
         (error: unknown) => error as { code: string; message: string },
       )
       await whenApp(control, 'the dispatch', ({ state }) => state === 'dispatching')
-      process.kill(helperOf(app).pid, 'SIGKILL')
+      process.kill(helperOf(scratch).pid, 'SIGKILL')
       const error = await run
       expect(error?.code).toMatch(/VM_LIFECYCLE_ERROR|GUEST_UNREACHABLE/)
       expect(error?.message).toMatch(/\w+ \w+/)

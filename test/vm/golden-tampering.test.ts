@@ -59,6 +59,11 @@ describe('a golden snapshot that was tampered with is not used', () => {
     VM_TEST_MS,
   )
   it(
+    'the first byte of its RAM',
+    bench.own((context) => remade(context, byte(0, 0))),
+    VM_TEST_MS,
+  )
+  it(
     'one byte of its device state',
     bench.own((context) => remade(context, byte(1, 0.5))),
     VM_TEST_MS,
