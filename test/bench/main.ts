@@ -2,6 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { cpus, release } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { format, resolveConfig } from 'prettier'
 import { run } from '../../build/run.ts'
 import { Preflight } from '../../core/protocol/index.ts'
 import { helperBinary } from '../support/helper-binary.ts'
@@ -99,7 +100,9 @@ if (values.help) {
   if (values.docs) {
     mkdirSync(join(repository, 'docs/images'), { recursive: true })
     writeFileSync(join(repository, 'docs/images/benchmark.svg'), plot(figures, samples))
-    writeFileSync(join(repository, 'docs/benchmark.md'), document(measured, figures))
+    const page = join(repository, 'docs/benchmark.md')
+    const style = await resolveConfig(page)
+    writeFileSync(page, await format(document(measured, figures), { ...style, filepath: page }))
   }
   if (values.json) console.log(JSON.stringify(measured))
   else {
