@@ -39,7 +39,7 @@ const start = (args: string[]) => spawn(process.execPath, [...TSX, SURPRISED_APP
 
 describe('what nobody caught', { timeout: 60_000 }, () => {
   it.each(['exception', 'rejection'])(
-    'an %s ends the app in order, with a sentence and the code of a bug',
+    'an uncaught %s ends the app in order, with a sentence and the code of a bug',
     async (kind) => {
       const { code, told } = await surprised(kind)
       expect(code).toBe(EXIT.internalBug)

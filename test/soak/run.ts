@@ -111,7 +111,13 @@ export async function soak(options: Options, run: Run): Promise<Soaked> {
 
   const ms = performance.now() - began
   const item = (id: string, promise: string, outcome: Item['outcome'], reason: string): Item => ({
-    ...{ id: `soak.${id}`, group: 'Dispatches in a row', promise, outcome, reason, ms, count: done },
+    id: `soak.${id}`,
+    group: 'Dispatches in a row',
+    promise,
+    outcome,
+    reason,
+    ms,
+    count: done,
   })
   const wanted = settling + dispatches
   const promised = (id: string, promise: string, broken: string): Item => {
@@ -121,7 +127,9 @@ export async function soak(options: Options, run: Run): Promise<Soaked> {
       : item(id, promise, 'not run', `cut off after ${done} of ${wanted} dispatches`)
   }
   const series = FIGURES.map(({ id, title, unit }) => ({
-    ...{ id, title, unit },
+    id,
+    title,
+    unit,
     values: samples.map((sample) => sample[id]),
   }))
   return {
