@@ -44,9 +44,21 @@ const IN_PAGE = `{
     return middle === null || at.contains(middle) || middle.contains(at) ? null : 'it is covered by ' + nameOf(middle)
   }
 
+  const frame = () => new Promise((then) => requestAnimationFrame(then))
+  const scrolling = () => [...document.querySelectorAll('*')].map((at) => at.scrollTop).filter((top) => top > 0).join()
+  let scrolled = ''
+  /** What scrolled to bring the focus into view may show another control: the page hears of it with the next frame. */
+  const settled = async () => {
+    if (scrolling() === scrolled) return
+    scrolled = scrolling()
+    await frame()
+    await frame()
+  }
+
   const visited = new Set()
   window.keyboard = {
     begin: () => {
+      scrolled = scrolling()
       // A dialog has the focus already; opened with the mouse, it shows no ring before the first key.
       if (document.querySelector('[role=alertdialog]') !== null) return void visited.add(document.activeElement)
       document.body.tabIndex = -1
@@ -54,7 +66,8 @@ const IN_PAGE = `{
       document.body.removeAttribute('tabindex')
     },
     /** Null at the end of the page or the dialog, and where the focus was before. */
-    stop: () => {
+    stop: async () => {
+      await settled()
       const at = document.activeElement
       if (at === null || at === document.body || visited.has(at) || at.ariaHidden === 'true') return null
       visited.add(at)
