@@ -1,5 +1,5 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
-import { z } from 'zod'
+import * as z from 'zod'
 import type { Clock } from './clock.ts'
 import { fileError, readSmallFile, replaceFile } from './files.ts'
 import { BsmError, ClientInfo, type ClientsAction, type ClientsAnswer } from './protocol/index.ts'

@@ -1,5 +1,5 @@
 import { ipcMain, type IpcMainEvent, type IpcMainInvokeEvent } from 'electron'
-import { z } from 'zod'
+import * as z from 'zod'
 import type { App } from '../core/index.ts'
 import type { LoginItem } from '../core/protocol/index.ts'
 import { CHANNEL } from './channels.ts'

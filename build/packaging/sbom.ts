@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { z } from 'zod'
+import * as z from 'zod'
 import type { ImageManifest } from '../../core/protocol/image.ts'
 import { run } from '../run.ts'
 import { shippedPackages } from './notices.ts'

@@ -1,7 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { z } from 'zod'
+import * as z from 'zod'
 import { helperRequirement } from '../../core/protocol/distribution.ts'
 import { SetupError, type Log } from '../progress.ts'
 import { run } from '../run.ts'

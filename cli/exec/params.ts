@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import type { ToolSpec } from '../../core/protocol/index.ts'
 import type { Params } from '../../client/index.ts'
 import { escapeLine } from '../format/escape.ts'

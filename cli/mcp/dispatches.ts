@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { z } from 'zod'
+import * as z from 'zod'
 import { BsmError } from '../../core/protocol/index.ts'
 import type { ExecOptions, FileToSend, Output, Params } from '../../client/index.ts'
 import type { AppLink } from './app-link.ts'

@@ -14,7 +14,7 @@ import {
   type ServerRequest,
 } from '@modelcontextprotocol/sdk/types.js'
 import type { Readable, Writable } from 'node:stream'
-import type { z } from 'zod'
+import type * as z from 'zod'
 import { BsmError } from '../../core/protocol/index.ts'
 import { version } from '../project-root.ts'
 import { AppLink, type AppLinkOptions } from './app-link.ts'

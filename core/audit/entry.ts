@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { canonicalJson, Digest, sha256, Timestamp } from '../protocol/index.ts'
 
 /** What an entry says beside its place in the chain. Facts and digests only, never tool output or parameters. */

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import type { LogLine } from '../protocol/index.ts'
 import { Timestamp, type LogSource } from '../protocol/index.ts'
 

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { ClientsAction, ClientsAnswer } from './clients.ts'
 import { Accelerator, Backend, Digest, Timestamp, Uuid } from './common.ts'
 import { WireError } from './errors.ts'

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { Timestamp } from './common.ts'
 
 export const ClientName = z.string().regex(/^[A-Za-z0-9._-]{1,64}$/)

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 
 export const Uuid = z.uuid()
 /** `sha256:` and 64 lower-case hex digits. */

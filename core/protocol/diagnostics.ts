@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 
 /** What one check of the machine or the app found. */
 export const CheckResult = z.object({

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { Digest } from './common.ts'
 
 /** How the bundle was signed, and with it what its helper's signature has to say. */

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { Base64, Digest, type Port, TextEncoding, Timestamp, Uuid } from './common.ts'
 import { LIMITS } from './limits.ts'
 

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { Digest } from './common.ts'
 
 /** A tool as the image declares it; the one place from which everyone takes its schema. */

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { Timestamp } from './common.ts'
 
 /** The logs a person may read: the app's with the helper's, the guest's console, the audit log. */

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { Digest } from './common.ts'
 
 const TargetMs = z.int().min(10).max(600_000)

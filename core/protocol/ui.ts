@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { ClientsAction } from './clients.ts'
 import { Base64, Digest, OutputStream, TextEncoding, Timestamp, Uuid } from './common.ts'
 import { WireError } from './errors.ts'

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import type { PageRequest } from './ui.ts'
 
 /** What the app's own windows have that a browser's page has not: what the preload script puts on `window.bsm`. */

@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { z } from 'zod'
+import * as z from 'zod'
 import { ToolSpec } from '../../core/protocol/image.ts'
 import { Apt, type Log } from './apt.ts'
 import { readBuilt, stampText } from './built.ts'

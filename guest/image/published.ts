@@ -10,7 +10,7 @@ import {
 } from 'node:fs'
 import { copyFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { z } from 'zod'
+import * as z from 'zod'
 import { Digest } from '../../core/protocol/common.ts'
 import { ImageManifest } from '../../core/protocol/image.ts'
 import { fileDigest } from './digest.ts'

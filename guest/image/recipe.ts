@@ -1,6 +1,6 @@
 import { existsSync, readFileSync, readdirSync } from 'node:fs'
 import { basename, join, resolve } from 'node:path'
-import { z } from 'zod'
+import * as z from 'zod'
 import { ImageBuildError } from './error.ts'
 
 /** What a rootfs holds. `guest/recipes/*.json` come with the project; a user may write another. */

@@ -1,6 +1,6 @@
 import { accessSync, constants, readFileSync, statSync } from 'node:fs'
 import { basename, delimiter, join, resolve } from 'node:path'
-import { z } from 'zod'
+import * as z from 'zod'
 import { digest, fileDigest } from './digest.ts'
 import { ImageBuildError } from './error.ts'
 import type { Input } from './manifest.ts'

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { realpathSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { z } from 'zod'
+import * as z from 'zod'
 import { BsmError } from '../../core/protocol/index.ts'
 import { isErrno } from './evidence/chain-file.ts'
 import { Authenticator } from './golden/manifest.ts'

@@ -2,7 +2,7 @@ import { get } from 'node:http'
 import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { strFromU8, unzipSync } from 'fflate'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { z } from 'zod'
+import * as z from 'zod'
 import { Sandbox } from '../../client/index.ts'
 import {
   AgentExecResponse,

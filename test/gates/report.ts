@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { mkdirSync, renameSync, writeFileSync } from 'node:fs'
 import { arch, cpus, platform, release, totalmem } from 'node:os'
 import { dirname } from 'node:path'
-import { z } from 'zod'
+import * as z from 'zod'
 import { HELPERS } from '../support/helper-binary.ts'
 import { repository } from '../support/image.ts'
 

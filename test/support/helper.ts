@@ -2,7 +2,7 @@ import { spawn, type ChildProcessByStdio } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { closeSync, openSync, type PathLike } from 'node:fs'
 import type { Readable, Writable } from 'node:stream'
-import type { z } from 'zod'
+import type * as z from 'zod'
 import {
   BootResult,
   HelperMessage,

@@ -12,7 +12,7 @@ import {
   type ToolDispatch,
   type ToolResult,
 } from '../../../core/protocol/index.ts'
-import { z } from 'zod'
+import * as z from 'zod'
 import { GatheredBytes } from './gathered-bytes.ts'
 
 /** The result record: what the terminal chunk of a chain holds. */

@@ -6,7 +6,7 @@ import {
   type ResetPhaseName,
   type ResumeAck,
 } from '../../../core/protocol/index.ts'
-import type { z } from 'zod'
+import type * as z from 'zod'
 import { now } from '../deadline.ts'
 import type { Disk } from '../disk.ts'
 import type { Epochs } from '../epoch.ts'

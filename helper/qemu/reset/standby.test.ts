@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { StandbyStatus } from '../../../core/protocol/index.ts'
+import type { GuestVm } from '../vm/guest-vm.ts'
 import type { PreparedVm } from './prepare.ts'
 import { StandbyKeeper } from './standby.ts'
 
@@ -96,6 +97,76 @@ describe('the standby', () => {
     pass(0, 3_000)
     expect((await keeper.take()).vm).toBe(vms[1])
     expect(vms[0]?.killed).toBe(true)
+  })
+
+  describe('of which none is ready yet', () => {
+    let ends: ((ok: boolean) => void)[]
+    const slowly = (cores: number) =>
+      new StandbyKeeper({
+        prepare: async ({ started }) => {
+          const vm = new NotedVm()
+          vms.push(vm)
+          await Promise.resolve()
+          started(vm as unknown as GuestVm)
+          await new Promise<void>((resolve, reject) =>
+            ends.push((ok) => (ok ? resolve() : reject(new Error('no memory')))),
+          )
+          return { vm, readyAt: monotonic } as unknown as PreparedVm
+        },
+        changed: (status) => said.push(status),
+        cores,
+      })
+    beforeEach(() => {
+      ends = []
+      keeper = slowly(2)
+    })
+    afterEach(() => ends.forEach((end) => end(true)))
+
+    it('is promised as it is on its way, and the next is begun meanwhile', async () => {
+      keeper.prepareSoon()
+      const first = keeper.take()
+      await vi.waitUntil(() => ends.length === 2)
+      expect(keeper.status().state).toBe('preparing')
+      ends[0]?.(true)
+      expect((await first).vm).toBe(vms[0])
+      expect(keeper.status().state).toBe('preparing')
+      ends[1]?.(true)
+      expect((await keeper.take()).vm).toBe(vms[1])
+      expect(vms.slice(0, 2).map(({ killed }) => killed)).toEqual([false, false])
+    })
+
+    it('is not begun where there is one core', async () => {
+      await keeper.close()
+      keeper = slowly(1)
+      const first = keeper.take()
+      await vi.waitUntil(() => ends.length > 0)
+      expect([vms.length, keeper.status().state]).toEqual([1, 'none'])
+      ends[0]?.(true)
+      expect((await first).vm).toBe(vms[0])
+    })
+
+    it('fails for who waits, not for the next', async () => {
+      const first = keeper.take()
+      await vi.waitUntil(() => ends.length === 2)
+      ends[0]?.(false)
+      await expect(first).rejects.toThrow('no memory')
+      ends[1]?.(true)
+      await vi.waitUntil(() => keeper.status().state === 'ready')
+      expect((await keeper.take()).vm).toBe(vms[1])
+    })
+
+    it('is killed with the promised one when nothing is run any more, and at the end', async () => {
+      void keeper.take().catch(() => undefined)
+      await vi.waitUntil(() => ends.length === 2)
+      keeper.discard('Nothing is run any more.')
+      expect(vms.map(({ killed }) => killed)).toEqual([true, true])
+      void keeper.take().catch(() => undefined)
+      await vi.waitUntil(() => ends.length === 4)
+      const closed = keeper.close()
+      ends.forEach((end) => end(true))
+      await closed
+      expect(vms.map(({ killed }) => killed)).toEqual([true, true, true, true])
+    })
   })
 
   it('is tried again after a failure, each time twice as late, up to a minute', async () => {

@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { BsmError, LIMITS, type StandbyStatus } from '../../../core/protocol/index.ts'
 import { now } from '../deadline.ts'
 import { isRoot } from '../vm/qemu-process.ts'
@@ -13,16 +14,21 @@ const LAST_RETRY_MS = 60_000
 const SUSPEND_JUMP_MS = 2_000
 const WATCH_EVERY_MS = 5_000
 
+type Preparing = {
+  kind: 'preparing'
+  result: Promise<PreparedVm>
+  vm: GuestVm | null
+  waitedSince: number | null
+}
 type State =
-  | { kind: 'none' }
-  | { kind: 'preparing'; result: Promise<PreparedVm>; vm: GuestVm | null; waitedSince: number | null }
-  | { kind: 'ready'; prepared: PreparedVm }
-  | { kind: 'failed'; error: BsmError }
+  { kind: 'none' } | Preparing | { kind: 'ready'; prepared: PreparedVm } | { kind: 'failed'; error: BsmError }
 
 export type StandbyKeeperInput = {
   prepare: (input: Pick<PrepareInput, 'niceness' | 'waitedSince' | 'started'>) => Promise<PreparedVm>
   changed: (status: StandbyStatus) => void
   clocks?: Clocks
+  /** How many VMs can be prepared at a time without one slowing the other. */
+  cores?: number
 }
 
 /** Both in milliseconds; they drift apart while the host sleeps, for only the wall clock goes on. */
@@ -30,10 +36,14 @@ export type Clocks = { wall: () => number; monotonic: () => number }
 
 const HOST_CLOCKS: Clocks = { wall: Date.now, monotonic: now }
 
-/** Keeps at most one VM prepared all the way and paused, so that a reset is a swap. */
+/**
+ * Keeps at most one VM prepared all the way and paused, so that a reset is a swap. Who comes before it is ready is
+ * promised the one on its way, and the next is begun at once: of dispatches in a row, none waits for a whole preparation.
+ */
 export class StandbyKeeper {
   readonly #input: StandbyKeeperInput
   #state: State = { kind: 'none' }
+  #promised: Preparing | null = null
   #since = new Date().toISOString()
   #prepareMs: number | null = null
   #message: string | null = null
@@ -41,12 +51,14 @@ export class StandbyKeeper {
   #retryMs = FIRST_RETRY_MS
   #watch: NodeJS.Timeout
   readonly #clocks: Clocks
+  readonly #cores: number
   #looked: { wall: number; monotonic: number }
   #closed = false
 
   constructor(input: StandbyKeeperInput) {
     this.#input = input
     this.#clocks = input.clocks ?? HOST_CLOCKS
+    this.#cores = input.cores ?? availableParallelism()
     this.#looked = this.#time()
     this.#watch = setInterval(() => this.#look(), WATCH_EVERY_MS)
     this.#watch.unref()
@@ -64,7 +76,7 @@ export class StandbyKeeper {
   /** Begins to prepare one, unless there is one or one is on its way. */
   prepareSoon(): void {
     if (this.#closed || this.#state.kind === 'preparing' || this.#state.kind === 'ready') return
-    this.#begin(isRoot() ? STANDBY_NICENESS : 0, null)
+    this.#beginAhead()
   }
 
   /** A prepared VM, the one at hand or the next; it is the caller's from now on, and running again or not. */
@@ -75,15 +87,15 @@ export class StandbyKeeper {
       this.#become({ kind: 'none' })
       return prepared
     }
-    if (this.#state.kind !== 'preparing') this.#begin(0, now())
-    return await this.#hurried()
+    return await this.#hurried(this.#state.kind === 'preparing' ? this.#state : this.#begin(0, now()))
   }
 
-  /** Kills the standby; `reason` is shown. */
+  /** Kills the standby, and one that is promised; `reason` is shown. */
   discard(reason: string): void {
     const state = this.#state
     if (state.kind === 'ready') void state.prepared.vm.kill().catch(() => undefined)
-    if (state.kind === 'preparing') void state.vm?.kill().catch(() => undefined)
+    for (const one of this.#onTheirWay()) void one.vm?.kill().catch(() => undefined)
+    this.#promised = null
     this.#message = reason
     this.#become({ kind: 'none' })
   }
@@ -93,25 +105,42 @@ export class StandbyKeeper {
     clearInterval(this.#watch)
     if (this.#retry !== null) clearTimeout(this.#retry)
     const state = this.#state
+    const onTheirWay = this.#onTheirWay()
+    this.#promised = null
     this.#become({ kind: 'none' })
     if (state.kind === 'ready') await state.prepared.vm.kill()
-    if (state.kind === 'preparing') {
-      await state.vm?.kill()
-      await state.result.then((late) => late.vm.kill()).catch(() => undefined)
+    for (const one of onTheirWay) {
+      await one.vm?.kill()
+      await one.result.then((late) => late.vm.kill()).catch(() => undefined)
     }
   }
 
-  async #hurried(): Promise<PreparedVm> {
-    const state = this.#state
-    if (state.kind !== 'preparing') throw new TypeError('nothing is being prepared')
+  async #hurried(state: Preparing): Promise<PreparedVm> {
     state.waitedSince ??= now()
     state.vm?.qemu.unnice()
-    const prepared = await state.result
-    if (this.#state.kind === 'ready' && this.#state.prepared === prepared) this.#become({ kind: 'none' })
-    return prepared
+    this.#promised = state
+    if (this.#cores > 1) this.#beginAhead()
+    else this.#become({ kind: 'none' })
+    try {
+      return await state.result
+    } finally {
+      if (this.#promised === state) this.#promised = null
+    }
   }
 
-  #begin(niceness: number, waitedSince: number | null): void {
+  #onTheirWay(): Preparing[] {
+    return [this.#promised, this.#state].filter((one) => one?.kind === 'preparing')
+  }
+
+  #isWanted(one: Preparing): boolean {
+    return !this.#closed && this.#onTheirWay().includes(one)
+  }
+
+  #beginAhead(): void {
+    this.#begin(isRoot() ? STANDBY_NICENESS : 0, null)
+  }
+
+  #begin(niceness: number, waitedSince: number | null): Preparing {
     if (this.#retry !== null) clearTimeout(this.#retry)
     this.#retry = null
     const started = now()
@@ -119,12 +148,12 @@ export class StandbyKeeper {
       niceness,
       waitedSince: () => state.waitedSince,
       started: (vm) => {
-        if (this.#state !== state || this.#closed) void vm.kill().catch(() => undefined)
+        if (!this.#isWanted(state)) void vm.kill().catch(() => undefined)
         state.vm = vm
         if (state.waitedSince !== null) vm.qemu.unnice()
       },
     })
-    const state: Extract<State, { kind: 'preparing' }> = {
+    const state: Preparing = {
       kind: 'preparing',
       vm: null,
       waitedSince,
@@ -140,15 +169,17 @@ export class StandbyKeeper {
       (prepared) => this.#prepared(state, prepared, now() - started),
       (error: unknown) => this.#failed(state, BsmError.from(error, 'helper')),
     )
+    return state
   }
 
-  #prepared(state: State, prepared: PreparedVm, ms: number): void {
-    if (this.#state !== state) {
+  #prepared(state: Preparing, prepared: PreparedVm, ms: number): void {
+    if (!this.#isWanted(state)) {
       void prepared.vm.kill().catch(() => undefined)
       return
     }
     this.#prepareMs = ms
     this.#retryMs = FIRST_RETRY_MS
+    if (this.#promised === state) return
     this.#message = null
     prepared.vm.listen({
       channel: () => undefined,
@@ -158,7 +189,7 @@ export class StandbyKeeper {
     this.#become({ kind: 'ready', prepared })
   }
 
-  #failed(state: State, error: BsmError): void {
+  #failed(state: Preparing, error: BsmError): void {
     if (this.#state !== state) return
     this.#message = error.message
     this.#become({ kind: 'failed', error })

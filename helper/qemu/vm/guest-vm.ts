@@ -10,7 +10,7 @@ import {
   type ToolDispatch,
   type VmmApiState,
 } from '../../../core/protocol/index.ts'
-import { z } from 'zod'
+import * as z from 'zod'
 import { Channel } from '../guest-link/channel.ts'
 import { Control, type EpochKey } from '../guest-link/control.ts'
 import { Execution, type ExecutionHooks } from '../guest-link/execution.ts'

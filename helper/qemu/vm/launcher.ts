@@ -3,7 +3,7 @@ import { closeSync, constants, existsSync, openSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { z } from 'zod'
+import * as z from 'zod'
 import { BsmError, Digest, LineSplitter } from '../../../core/protocol/index.ts'
 import { type Deferred, deferred, within } from '../deadline.ts'
 

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net'
-import { z } from 'zod'
+import * as z from 'zod'
 import type { BsmError } from '../../../core/protocol/index.ts'
 import { LineSplitter, parseJsonLine } from '../../../core/protocol/index.ts'
 import { type Deferred, deferred, hypervisorError, within } from '../deadline.ts'
