@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, writeSync } from 'node:fs'
+import { closeSync, fstatSync } from 'node:fs'
 import type { Disk } from '../disk.ts'
 import { hypervisorError, within } from '../deadline.ts'
 import type { Memory } from '../vm/launcher.ts'
@@ -15,7 +15,7 @@ export class Golden {
   readonly ram: Memory
   readonly deviceState: Memory
   readonly createdAt: string
-  readonly #stub: Memory
+  readonly #kernelHead: Memory
   #spare: QemuProcess | null
   readonly #isFresh: boolean
   readonly #measure: () => Promise<GoldenManifest>
@@ -30,8 +30,8 @@ export class Golden {
     nonce: string
     ram: Memory
     deviceState: Memory
-    /** See {@link writeKernelStub}. */
-    stub: Memory
+    /** See `writeKernelHead`. */
+    kernelHead: Memory
     createdAt: string
     qemuVersion: string
     /** Hashes the RAM, or takes the hash that was made on the way; called again only after it failed. */
@@ -47,7 +47,7 @@ export class Golden {
     this.deviceState = parts.deviceState
     this.createdAt = parts.createdAt
     this.#qemuVersion = parts.qemuVersion
-    this.#stub = parts.stub
+    this.#kernelHead = parts.kernelHead
     this.#spare = parts.spare
     this.#isFresh = parts.isFresh
     this.#measure = parts.measure
@@ -101,23 +101,23 @@ export class Golden {
     const spare = this.#spare
     this.#spare = null
     if (spare?.exit === null) return spare
-    return await startRestored(this.config, { ...this, stub: this.#stub }, disk, niceness)
+    return await startRestored(this.config, { ...this, kernelHead: this.#kernelHead }, disk, niceness)
   }
 
   close(): void {
     void this.#spare?.kill().catch(() => undefined)
     this.ram.close()
     this.deviceState.close()
-    this.#stub.close()
+    this.#kernelHead.close()
   }
 }
 
-type RestoredMemories = { ram: Memory; deviceState: Memory; stub: Memory }
+type RestoredMemories = { ram: Memory; deviceState: Memory; kernelHead: Memory }
 
 /** Starts a QEMU that waits for device state; also before there is any, for it reads nothing yet. */
 export async function startRestored(
   config: MachineConfig,
-  { ram, deviceState, stub }: RestoredMemories,
+  { ram, deviceState, kernelHead }: RestoredMemories,
   disk: Disk,
   niceness: number,
 ): Promise<QemuProcess> {
@@ -126,24 +126,12 @@ export async function startRestored(
     return await QemuProcess.start(
       config,
       { kind: 'restored' },
-      { ram: ram.fd, rootfs: disk.fd, kernel: stub.fd, last },
+      { ram: ram.fd, rootfs: disk.fd, kernel: kernelHead.fd, last },
       niceness,
     )
   } finally {
     closeSync(last)
   }
-}
-
-export const STUB_BYTES = 4096
-
-/**
- * A restored VM never runs its `-kernel`: what the machine does with it is in RAM already. QEMU still
- * wants one, reads it whole and keeps it, 27 MB in every process. An ARM64 header of no code will do.
- */
-export function writeKernelStub(stub: Memory): void {
-  const header = Buffer.alloc(STUB_BYTES)
-  header.write('ARM\x64', 56, 'latin1')
-  writeSync(stub.fd, header, 0, header.length, 0)
 }
 
 // ---------------------------------------------------------------- device state in and out

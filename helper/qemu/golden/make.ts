@@ -13,7 +13,8 @@ import { GuestVm } from '../vm/guest-vm.ts'
 import { makeMemories, type Memory, ramDigest, sealMemories } from '../vm/launcher.ts'
 import { MACHINE_TYPE, type MachineConfig } from '../vm/qemu-args.ts'
 import { describeExit, QemuProcess } from '../vm/qemu-process.ts'
-import { Golden, saveDeviceState, startRestored, STUB_BYTES, writeKernelStub } from './golden.ts'
+import { Golden, saveDeviceState, startRestored } from './golden.ts'
+import { HEAD_BYTES, loadKernel, writeKernelHead } from './kernel.ts'
 import type { GoldenManifest, GoldenParts } from './manifest.ts'
 
 /** Emulated ARM64 on a busy machine boots in seconds; a minute means that it will not. */
@@ -46,7 +47,7 @@ export async function makeGolden(input: ColdBootInput): Promise<{ golden: Golden
   const { memories } = await makeMemories({
     ram: { kind: 'empty', bytes: config.memoryMib * 2 ** 20 },
     deviceState: { kind: 'empty', bytes: 0 },
-    stub: { kind: 'empty', bytes: STUB_BYTES },
+    kernelHead: { kind: 'empty', bytes: HEAD_BYTES },
     kernel: { kind: 'copy', fd: kernelFd },
     initrd: initrdFd === null ? { kind: 'empty', bytes: 0 } : { kind: 'copy', fd: initrdFd },
   })
@@ -56,7 +57,7 @@ export async function makeGolden(input: ColdBootInput): Promise<{ golden: Golden
   } catch (error) {
     memories.ram.close()
     memories.deviceState.close()
-    memories.stub.close()
+    memories.kernelHead.close()
     throw error
   } finally {
     memories.kernel.close()
@@ -64,7 +65,7 @@ export async function makeGolden(input: ColdBootInput): Promise<{ golden: Golden
   }
 }
 
-type Memories = Record<'ram' | 'deviceState' | 'stub' | 'kernel' | 'initrd', Memory>
+type Memories = Record<'ram' | 'deviceState' | 'kernelHead' | 'kernel' | 'initrd', Memory>
 
 async function bootAndSave(
   input: ColdBootInput,
@@ -72,6 +73,9 @@ async function bootAndSave(
 ): Promise<{ golden: Golden; measured: MeasuredImage }> {
   const { config, disk, phase } = input
   const withInitrd = input.initrdFd !== null
+  writeKernelHead(memories.kernelHead, memories.kernel)
+  const loading = loadKernel(memories.kernel, memories.ram)
+  loading.catch(() => undefined)
   const measuring = measure(memories, withInitrd, disk)
   measuring.catch(() => undefined)
   const qemu = await QemuProcess.start(
@@ -80,7 +84,7 @@ async function bootAndSave(
     {
       ram: memories.ram.fd,
       rootfs: disk.fd,
-      kernel: memories.kernel.fd,
+      kernel: memories.kernelHead.fd,
       last: withInitrd ? memories.initrd.fd : 'ignore',
     },
     0,
@@ -104,6 +108,7 @@ async function bootAndSave(
       throw startFailure(qemu, error)
     })
     phase('qemu')
+    await loading
     const measured = await measuring
     if (input.image !== null) checkImage(measured, input.image)
     phase('image')
@@ -111,7 +116,6 @@ async function bootAndSave(
     await whileAlive(vm, consoleTailOf, guestReady)
     // The first VM's process starts while this one says Hello and is saved. Its view of the RAM is
     // private and untouched: it shows what the golden one left, once device state is loaded into it.
-    writeKernelStub(memories.stub)
     spare = startRestored(config, memories, disk, 0)
     spare.catch(() => undefined)
     const hello = await greet(vm)
@@ -121,7 +125,7 @@ async function bootAndSave(
     await vm.pause()
     await saveDeviceState(qemu.qmp, memories.deviceState)
     await vm.kill()
-    await sealMemories([memories.ram, memories.deviceState, memories.stub])
+    await sealMemories([memories.ram, memories.deviceState, memories.kernelHead])
     phase('save')
     const createdAt = new Date().toISOString()
     const parts: GoldenParts = { ...partsOf(config, qemuVersion), ...measured }
@@ -139,7 +143,7 @@ async function bootAndSave(
       nonce: hello.ram_nonce,
       ram: memories.ram,
       deviceState: memories.deviceState,
-      stub: memories.stub,
+      kernelHead: memories.kernelHead,
       createdAt,
       qemuVersion,
       measure,

@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { makeMemories, ramDigest } from '../vm/launcher.ts'
 import type { MachineConfig } from '../vm/qemu-args.ts'
-import { Golden, STUB_BYTES } from './golden.ts'
+import { Golden } from './golden.ts'
+import { HEAD_BYTES } from './kernel.ts'
 import { digestOfMemory } from './make.ts'
 import { Authenticator, type GoldenManifest, goldenHash } from './manifest.ts'
 import { GoldenStore } from './store.ts'
@@ -17,7 +18,7 @@ async function anyGolden(): Promise<Golden> {
   const { memories } = await makeMemories({
     ram: { kind: 'empty', bytes: MEMORY_MIB * 2 ** 20 },
     deviceState: { kind: 'empty', bytes: 4096 },
-    stub: { kind: 'empty', bytes: STUB_BYTES },
+    kernelHead: { kind: 'empty', bytes: HEAD_BYTES },
   })
   const some = `sha256:${'1'.repeat(64)}`
   const manifest: GoldenManifest = {

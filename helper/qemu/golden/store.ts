@@ -17,7 +17,8 @@ import { BsmError } from '../../../core/protocol/index.ts'
 import { isErrno } from '../evidence/chain-file.ts'
 import { copySparse, makeMemories } from '../vm/launcher.ts'
 import type { MachineConfig } from '../vm/qemu-args.ts'
-import { Golden, STUB_BYTES, writeKernelStub } from './golden.ts'
+import { Golden } from './golden.ts'
+import { HEAD_BYTES, writeKernelHead } from './kernel.ts'
 import { digestOfMemory } from './make.ts'
 import {
   type Authenticator,
@@ -82,10 +83,10 @@ export class GoldenStore {
     try {
       const { memories, digest } = await makeMemories({
         deviceState: { kind: 'copy', fd: fds.deviceState },
-        stub: { kind: 'empty', bytes: STUB_BYTES },
+        kernelHead: { kind: 'empty', bytes: HEAD_BYTES },
         ram: { kind: 'ram', fd: fds.ram },
       })
-      writeKernelStub(memories.stub)
+      writeKernelHead(memories.kernelHead)
       // QEMU parses it, so it is checked before any sees it; the RAM is only mapped, and hashed meanwhile.
       if (digestOfMemory(memories.deviceState) !== manifest.device_state) {
         for (const memory of Object.values(memories)) memory.close()
