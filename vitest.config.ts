@@ -5,7 +5,7 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node'
 class KitFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const sorted = await super.sort(files)
-    const isKit = ({ moduleId }: TestSpecification) => /conformance\/conformance\.test/.test(moduleId)
+    const isKit = ({ moduleId }: TestSpecification) => /conformance\/conformance(-vz)?\.test/.test(moduleId)
     return [...sorted.filter(isKit), ...sorted.filter((file) => !isKit(file))]
   }
 }

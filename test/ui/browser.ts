@@ -50,7 +50,7 @@ export async function axe(page: Page, ...rules: string[]): Promise<string[]> {
   await page.evaluate(SETTLED)
   // Through the debugger, not as a script of the page: its CSP stays as it is.
   await page.evaluate(AXE)
-  const options = rules.length === 0 ? {} : { runOnly: rules }
+  const options = { resultTypes: ['violations'], ...(rules.length === 0 ? {} : { runOnly: rules }) }
   const result = AxeResult.parse(await page.evaluate(`window.axe.run(document, ${JSON.stringify(options)})`))
   return result.violations.map(
     ({ id, help, nodes }) => `${id}: ${help}: ${nodes.map(({ html }) => html).join(' | ')}`,
