@@ -75,7 +75,7 @@ function document(measured: { measured_at: string; host: string }, figures: Figu
 | --- | --- | --- | --- |
 ${targets.join('\n')}
 
-Medians unless the name says otherwise. The Swift helper runs on the stand-in of Virtualization.framework, with the same QEMU behind it. A reset is measured as the agent sees it, with a standby ready; \`_ahead\` phases were done before anyone waited. The bare figures are of QEMU's plain command line on the same image: killed and cold booted, or reset by its own \`savevm\`/\`loadvm\`.
+Medians unless the name says otherwise; back to back, means. The Swift helper runs on the stand-in of Virtualization.framework, with the same QEMU behind it. A reset is measured as the agent sees it, with a standby ready; \`_ahead\` phases were done before anyone waited. The bare figures are of QEMU's plain command line on the same image: killed and cold booted, or reset by its own \`savevm\`/\`loadvm\`.
 
 \`\`\`text
 ${table(figures)}

@@ -1,4 +1,4 @@
-/** Order statistics of a sample. */
+/** Statistics of a sample. */
 
 export function quantile(sample: readonly number[], q: number): number {
   if (sample.length === 0) return Number.NaN
@@ -10,6 +10,8 @@ export function quantile(sample: readonly number[], q: number): number {
 }
 
 export const median = (sample: readonly number[]): number => quantile(sample, 0.5)
+export const mean = (sample: readonly number[]): number =>
+  sample.reduce((sum, value) => sum + value, 0) / sample.length
 export const p95 = (sample: readonly number[]): number => quantile(sample, 0.95)
 
 /** Milliseconds that `work` takes, with what it returned. */

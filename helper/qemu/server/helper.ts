@@ -49,8 +49,8 @@ export type HelperInput = {
 type RequestOf<K extends HelperRequest['kind']> = Extract<HelperRequest, { kind: K }>
 type Response<K extends HelperResponse['kind']> = Extract<HelperResponse, { kind: K }>
 
-/** What is done ahead begins this long after the boot: a dispatch may already wait for the same two cores. */
-const AFTER_BOOT_MS = 250
+/** What is done ahead begins this long after a VM took over: a dispatch may already wait for the same two cores. */
+const QUIET_MS = 200
 
 /** A snapshot half written when the end comes gets this long; what is then unfinished is removed. */
 const WRITING_MS = 3_000
@@ -189,11 +189,15 @@ export class Helper {
     this.#state = 'ready'
     this.#bootingVm = null
     if (booted.coldBootReason !== null) this.#unkept = golden
+    this.#prepareAhead()
+  }
+
+  #prepareAhead(): void {
     setTimeout(() => {
-      if (this.#state === 'stopping') return
-      void golden.manifest
+      if (this.#state === 'stopping' || this.#degraded !== null) return
+      void this.#running?.golden.manifest
       this.#running?.standby.prepareSoon()
-    }, AFTER_BOOT_MS)
+    }, QUIET_MS)
   }
 
   /** Writes a new golden snapshot to disk, once its baselines are known; no one waits for it. */
@@ -448,7 +452,7 @@ export class Helper {
     if (!report.verification_passed && report.error?.code !== 'RESET_FAILED')
       this.#degrade(report.error === undefined ? noVm() : BsmError.fromWire(report.error))
     else if (report.verification_passed) this.#state = 'ready'
-    if (this.#degraded === null) running.standby.prepareSoon()
+    if (this.#degraded === null) this.#prepareAhead()
     return report
   }
 
@@ -554,7 +558,7 @@ export class Helper {
       throw error
     }
     this.#state = 'ready'
-    next.standby.prepareSoon()
+    this.#prepareAhead()
   }
 
   // -------------------------------------------------------------- parts
