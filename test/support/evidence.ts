@@ -1,4 +1,8 @@
+import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { isAbsolute } from 'node:path'
+import { EvidenceChunk, type ExecResponse } from '../../core/protocol/index.ts'
 
 /**
  * The evidence hash of a chain, computed from wire-protocol §3 alone: were it computed by the
@@ -17,4 +21,16 @@ export function recomputeHash(commandId: string, chunks: Buffer[]): string {
       .digest()
   }
   return `sha256:${previous.toString('hex')}`
+}
+
+/** The stored chain of a dispatch, each line of a known shape; `data[n - 1]` is what chunk `n` carries. */
+export function storedChain(response: ExecResponse): { chunks: EvidenceChunk[]; data: Buffer[] } {
+  const path = response.evidence_path
+  assert.ok(path, 'evidence_path is named')
+  assert.ok(isAbsolute(path))
+  const chunks = readFileSync(path, 'utf8')
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => EvidenceChunk.parse(JSON.parse(line)))
+  return { chunks, data: chunks.map((chunk) => Buffer.from(chunk.chunk_data, 'base64')) }
 }

@@ -1,25 +1,12 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
-import { lstatSync, readFileSync } from 'node:fs'
-import { isAbsolute } from 'node:path'
-import { EvidenceChunk, dispatchRecord, sha256, type ExecResponse } from '../../../core/protocol/index.ts'
-import { recomputeHash } from '../../support/evidence.ts'
+import { lstatSync } from 'node:fs'
+import { dispatchRecord, sha256 } from '../../../core/protocol/index.ts'
+import { recomputeHash, storedChain } from '../../support/evidence.ts'
 import { group } from '../check.ts'
 import { streamed } from './exec.ts'
 
 const check = group('evidence', '§3', 'vm')
-
-/** The stored chain of a dispatch, each line of a known shape. */
-function chain(response: ExecResponse): { chunks: EvidenceChunk[]; data: Buffer[] } {
-  const path = response.evidence_path
-  assert.ok(path, 'evidence_path is named')
-  assert.ok(isAbsolute(path))
-  const chunks = readFileSync(path, 'utf8')
-    .split('\n')
-    .filter((line) => line !== '')
-    .map((line) => EvidenceChunk.parse(JSON.parse(line)))
-  return { chunks, data: chunks.map((chunk) => Buffer.from(chunk.chunk_data, 'base64')) }
-}
 
 const record = (data: Buffer | undefined) =>
   JSON.parse((data ?? Buffer.alloc(0)).toString('utf8')) as Record<string, unknown>
@@ -27,11 +14,11 @@ const record = (data: Buffer | undefined) =>
 export const evidenceChecks = [
   check('recompute', 'the stored chain hashes to the evidence_hash of the response', async ({ vm }) => {
     const response = await vm.sh('echo out; echo err >&2')
-    const { data } = chain(response)
+    const { data } = storedChain(response)
     assert.equal(recomputeHash(response.command_id, data), response.evidence_hash)
   }),
   check('seq', 'seq starts at 1 and rises by 1, and the last chunk alone is terminal', async ({ vm }) => {
-    const { chunks } = chain(await vm.sh('for i in 1 2 3 4 5; do echo $i; done'))
+    const { chunks } = storedChain(await vm.sh('for i in 1 2 3 4 5; do echo $i; done'))
     assert.deepEqual(
       chunks.map(({ seq }) => seq),
       chunks.map((_chunk, at) => at + 1),
@@ -43,7 +30,7 @@ export const evidenceChecks = [
     assert.ok(chunks.length >= 3)
   }),
   check('sizes', 'chunk_size is the decoded length and at most 1 MiB', async ({ vm }) => {
-    const { chunks, data } = chain(await vm.sh('head -c 2500000 /dev/zero'))
+    const { chunks, data } = storedChain(await vm.sh('head -c 2500000 /dev/zero'))
     for (const [at, chunk] of chunks.entries()) {
       assert.equal(chunk.chunk_size, data[at]?.length)
       assert.ok(chunk.chunk_size <= 1024 * 1024)
@@ -51,7 +38,7 @@ export const evidenceChecks = [
   }),
   check('id', 'every chunk names the command', async ({ vm }) => {
     const response = await vm.exec('echo', { text: 'x' })
-    for (const chunk of chain(response).chunks) assert.equal(chunk.command_id, response.command_id)
+    for (const chunk of storedChain(response).chunks) assert.equal(chunk.command_id, response.command_id)
   }),
   check('first', 'the first chunk is the dispatch record, byte for byte', async ({ vm }) => {
     const dispatch = {
@@ -61,7 +48,7 @@ export const evidenceChecks = [
       deadline_ms: 7_777,
     }
     const response = await vm.request('exec', dispatch)
-    assert.deepEqual(chain(response).data[0], dispatchRecord(dispatch, response.epoch ?? -1))
+    assert.deepEqual(storedChain(response).data[0], dispatchRecord(dispatch, response.epoch ?? -1))
   }),
   check('first-extras', 'the dispatch record binds files, stdin, cwd and env', async ({ vm }) => {
     const dispatch = {
@@ -76,11 +63,11 @@ export const evidenceChecks = [
       env: { B: '2', A: '1' },
     }
     const response = await vm.request('exec', dispatch)
-    assert.deepEqual(chain(response).data[0], dispatchRecord(dispatch, response.epoch ?? -1))
+    assert.deepEqual(storedChain(response).data[0], dispatchRecord(dispatch, response.epoch ?? -1))
   }),
   check('terminal', 'the terminal chunk is the result record', async ({ vm }) => {
     const response = await vm.sh('exit 9')
-    const last = record(chain(response).data.at(-1))
+    const last = record(storedChain(response).data.at(-1))
     assert.equal(last['exit_code'], 9)
     assert.deepEqual(last['truncated'], { stdout: false, stderr: false })
     assert.equal(last['duration_ms'], response.duration_ms)
@@ -89,13 +76,13 @@ export const evidenceChecks = [
     const response = await vm.sh('printf abc > /tmp/digested', {
       files_out: ['/tmp/digested', '/tmp/not-there'],
     })
-    const files = record(chain(response).data.at(-1))['files'] as Record<string, unknown>[]
+    const files = record(storedChain(response).data.at(-1))['files'] as Record<string, unknown>[]
     assert.equal(files[0]?.['digest'], sha256(Buffer.from('abc')))
     assert.ok(files[1]?.['error'])
   }),
   check('output', 'output chunks are a stream byte and the bytes of the live events', async ({ vm }) => {
     const response = await vm.sh('echo out; echo err >&2')
-    const { data } = chain(response)
+    const { data } = storedChain(response)
     const of = (stream: number) =>
       Buffer.concat(
         data
@@ -109,7 +96,7 @@ export const evidenceChecks = [
   }),
   check('event-seq', 'seq of a live event is the seq of its chunk', async ({ vm }) => {
     const response = await vm.sh('echo one; echo two >&2')
-    const { data } = chain(response)
+    const { data } = storedChain(response)
     const events = vm.events('exec_output').filter((one) => one.command_id === response.command_id)
     assert.ok(events.length >= 2)
     for (const { seq, data_b64 } of events)
@@ -118,14 +105,14 @@ export const evidenceChecks = [
   check('every-byte', 'the chain carries every byte of an output that the result cuts', async ({ vm }) => {
     const response = await vm.sh('head -c 3000000 /dev/zero | tr "\\0" q')
     assert.equal(response.truncated?.stdout, true)
-    const bytes = chain(response)
+    const bytes = storedChain(response)
       .data.slice(1, -1)
       .reduce((sum, one) => sum + one.length - 1, 0)
     assert.equal(bytes, 3_000_000)
   }),
   check('unknown-tool', 'an unknown tool has a chain of two records', async ({ vm }) => {
     const response = await vm.exec('frobnicate', { a: 1 })
-    const { chunks, data } = chain(response)
+    const { chunks, data } = storedChain(response)
     assert.equal(chunks.length, 2)
     assert.equal(record(data[0])['tool'], 'frobnicate')
     assert.equal(record(data[1])['exit_code'], 127)
@@ -133,7 +120,7 @@ export const evidenceChecks = [
   }),
   check('timeout', 'a deadline is in the terminal record', async ({ vm }) => {
     const response = await vm.sh('echo x; sleep 60', { deadline_ms: 1_000 })
-    const last = record(chain(response).data.at(-1))
+    const last = record(storedChain(response).data.at(-1))
     assert.equal(last['exit_code'], 137)
     assert.equal(last['error'], 'SANDBOX_TOOL_TIMEOUT')
   }),
@@ -154,7 +141,7 @@ export const evidenceChecks = [
   }),
   check('bound-to-bytes', 'a changed byte of the chain changes the hash', async ({ vm }) => {
     const response = await vm.exec('echo', { text: 'x' })
-    const { data } = chain(response)
+    const { data } = storedChain(response)
     const changed = data.map((one, at) =>
       at === 1 ? Buffer.concat([one.subarray(0, -1), Buffer.from('!')]) : one,
     )
