@@ -452,7 +452,7 @@ export class Helper {
     if (!report.verification_passed && report.error?.code !== 'RESET_FAILED')
       this.#degrade(report.error === undefined ? noVm() : BsmError.fromWire(report.error))
     else if (report.verification_passed) this.#state = 'ready'
-    if (this.#degraded === null) this.#prepareAhead()
+    this.#prepareAhead()
     return report
   }
 
