@@ -2,7 +2,7 @@ import { closeSync, fstatSync } from 'node:fs'
 import type { Disk } from '../disk.ts'
 import { hypervisorError, within } from '../deadline.ts'
 import type { Memory } from '../vm/launcher.ts'
-import type { MachineConfig } from '../vm/qemu-args.ts'
+import { FD, type MachineConfig } from '../vm/qemu-args.ts'
 import { QemuProcess } from '../vm/qemu-process.ts'
 import type { Qmp } from '../vm/qmp.ts'
 import { BsmError } from '../../../core/protocol/index.ts'
@@ -121,51 +121,36 @@ export async function startRestored(
   disk: Disk,
   niceness: number,
 ): Promise<QemuProcess> {
-  const last = deviceState.reopen()
+  const state = deviceState.reopen()
   try {
     return await QemuProcess.start(
       config,
       { kind: 'restored' },
-      { ram: ram.fd, rootfs: disk.fd, kernel: kernelHead.fd, last },
+      { ram: ram.fd, rootfs: disk.fd, kernel: kernelHead.fd, deviceState: state, initrd: null },
       niceness,
     )
   } finally {
-    closeSync(last)
+    closeSync(state)
   }
 }
 
 // ---------------------------------------------------------------- device state in and out
 
-const MIGRATION_DEADLINE_MS = 30_000
+const DEVICE_STATE_DEADLINE_MS = 30_000
 
-/** Loads device state from descriptor {@link FD.last} of a QEMU started with `-incoming defer`. */
-export async function loadDeviceState(qmp: Qmp, fd: number): Promise<void> {
-  await setMigrationCapabilities(qmp)
-  await migration(qmp, async () => {
-    await qmp.execute('migrate-incoming', { uri: `fd:${fd}` })
-  })
+/**
+ * Has a stopped VM write the state of its devices. Its RAM lies in a shared file already, and its flash,
+ * 128 MB that no guest of ours has written to, is the same zeros in every QEMU: a migration would read
+ * all of it, and each restored VM would hold it in memory.
+ */
+export async function saveDeviceState(qmp: Qmp): Promise<void> {
+  const filename = `/proc/self/fd/${FD.state}`
+  await qmp.execute('xen-save-devices-state', { filename, live: false }, DEVICE_STATE_DEADLINE_MS)
 }
 
-/** Writes the device state of a stopped VM to `to`, without the RAM, which lies in a shared file. */
-export async function saveDeviceState(qmp: Qmp, to: Memory): Promise<void> {
-  await setMigrationCapabilities(qmp)
-  await qmp.sendFd('state', to.fd)
-  await migration(qmp, async () => {
-    await qmp.execute('migrate', { uri: 'fd:state' })
-  })
-}
-
-async function setMigrationCapabilities(qmp: Qmp): Promise<void> {
-  await qmp.execute('migrate-set-capabilities', {
-    capabilities: [
-      { capability: 'x-ignore-shared', state: true },
-      { capability: 'events', state: true },
-    ],
-  })
-}
-
-/** Runs `start` and waits for the migration's end, which QEMU tells as an event. */
-async function migration(qmp: Qmp, start: () => Promise<void>): Promise<void> {
+/** Has a QEMU started with `-incoming defer` take device state; it is paused then. */
+export async function loadDeviceState(qmp: Qmp): Promise<void> {
+  await qmp.execute('migrate-set-capabilities', { capabilities: [{ capability: 'events', state: true }] })
   let stopListening: () => void = () => undefined
   const ended = new Promise<string>((resolve) => {
     stopListening = qmp.on(({ event, data }) => {
@@ -174,11 +159,11 @@ async function migration(qmp: Qmp, start: () => Promise<void>): Promise<void> {
     })
   })
   try {
-    await start()
-    const status = await within(MIGRATION_DEADLINE_MS, Promise.race([ended, qmp.ended]), () =>
-      hypervisorError('QEMU did not finish moving device state.', 'Start again.'),
+    await qmp.execute('migrate-incoming', { uri: `fd:${FD.state}` })
+    const status = await within(DEVICE_STATE_DEADLINE_MS, Promise.race([ended, qmp.ended]), () =>
+      hypervisorError('QEMU did not finish loading device state.', 'Start again.'),
     )
-    if (status !== 'completed') throw hypervisorError('QEMU could not move device state.', 'Start again.')
+    if (status !== 'completed') throw hypervisorError('QEMU could not load device state.', 'Start again.')
   } finally {
     stopListening()
   }

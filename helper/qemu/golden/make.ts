@@ -11,7 +11,7 @@ import { hypervisorError, within } from '../deadline.ts'
 import { type Disk, hashDescriptor } from '../disk.ts'
 import { GuestVm } from '../vm/guest-vm.ts'
 import { makeMemories, type Memory, ramDigest, sealMemories } from '../vm/launcher.ts'
-import { MACHINE_TYPE, type MachineConfig } from '../vm/qemu-args.ts'
+import { MACHINE, type MachineConfig } from '../vm/qemu-args.ts'
 import { describeExit, QemuProcess } from '../vm/qemu-process.ts'
 import { Golden, saveDeviceState, startRestored } from './golden.ts'
 import { HEAD_BYTES, loadKernel, writeKernelHead } from './kernel.ts'
@@ -85,7 +85,8 @@ async function bootAndSave(
       ram: memories.ram.fd,
       rootfs: disk.fd,
       kernel: memories.kernelHead.fd,
-      last: withInitrd ? memories.initrd.fd : 'ignore',
+      deviceState: memories.deviceState.fd,
+      initrd: withInitrd ? memories.initrd.fd : null,
     },
     0,
   )
@@ -123,7 +124,7 @@ async function bootAndSave(
     phase('kernel')
     vm.hangUp()
     await vm.pause()
-    await saveDeviceState(qemu.qmp, memories.deviceState)
+    await saveDeviceState(qemu.qmp)
     await vm.kill()
     await sealMemories([memories.ram, memories.deviceState, memories.kernelHead])
     phase('save')
@@ -174,7 +175,7 @@ export function partsOf(
     memory_mib: config.memoryMib,
     backend: 'qemu',
     accelerator: config.accelerator,
-    machine: MACHINE_TYPE,
+    machine: MACHINE,
     qemu_version: qemuVersion,
   }
 }

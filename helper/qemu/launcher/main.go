@@ -26,7 +26,6 @@ var commands = map[string]func(args []string) error{
 	"copy":    copyCommand,
 	"seal":    sealCommand,
 	"digest":  digestCommand,
-	"send-fd": sendFd,
 }
 
 func main() {

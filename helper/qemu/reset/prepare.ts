@@ -13,7 +13,7 @@ import type { Epochs } from '../epoch.ts'
 import { type Golden, loadDeviceState } from '../golden/golden.ts'
 import type { EpochKey } from '../guest-link/control.ts'
 import { GuestVm } from '../vm/guest-vm.ts'
-import { FD, PORT_LIST } from '../vm/qemu-args.ts'
+import { PORT_LIST } from '../vm/qemu-args.ts'
 
 export type HeartbeatAck = z.infer<typeof HeartbeatAckSchema>
 
@@ -73,7 +73,7 @@ export async function prepareVm(input: PrepareInput): Promise<PreparedVm> {
   input.started(vm)
   try {
     golden.checkQemuVersion(await qemu.qmp.ready(STEP_DEADLINE_MS))
-    await loadDeviceState(qemu.qmp, FD.last)
+    await loadDeviceState(qemu.qmp)
     await golden.verified()
     await vm.run()
     ended('load')

@@ -1,6 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, constants, existsSync, openSync } from 'node:fs'
-import type { Socket } from 'node:net'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import * as z from 'zod'
@@ -30,8 +29,8 @@ const LauncherLine = z.discriminatedUnion('event', [
 export type LauncherLine = z.infer<typeof LauncherLine>
 type LineOf<E extends LauncherLine['event']> = Extract<LauncherLine, { event: E }>
 
-/** What a launcher inherits at one descriptor: a socket pair of ours, one of our descriptors, nothing. */
-export type Inherit = 'pipe' | 'ignore' | number | Socket
+/** What a launcher inherits at one descriptor: a socket pair of ours, or one of our descriptors. */
+export type Inherit = 'pipe' | number
 
 const alive = new Set<LauncherProcess>()
 
@@ -258,17 +257,4 @@ export async function copySparse(from: number, to: number, signal: AbortSignal):
     signal.removeEventListener('abort', abort)
     launcher.close()
   }
-}
-
-/** Sends one of our descriptors over a Unix socket of ours, with `message` as the bytes that carry it. */
-export async function sendDescriptor(socket: Socket, fd: number, message: string): Promise<void> {
-  const launcher = new LauncherProcess(
-    ['send-fd', '--socket', '3', '--fd', '4', '--message', message],
-    [socket, fd],
-  )
-  // Node stops reading a socket that it hands to a child; we still want the answer.
-  socket.resume()
-  const ended = launcher.ended
-  await within(MEMORY_DEADLINE_MS, ended, () => launcherFailed('bsm-launcher send-fd did not end'))
-  if (launcher.child.exitCode !== 0) await launcher.line('error', 0)
 }

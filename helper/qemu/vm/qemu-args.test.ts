@@ -12,8 +12,7 @@ describe("QEMU's command line", () => {
     expect(only(golden, restored)).toEqual([
       expect.stringContaining('share=on'),
       '-initrd',
-      '/proc/self/fd/12',
-      '-S',
+      '/proc/self/fd/13',
     ])
     expect(only(restored, golden)).toEqual([expect.stringContaining('share=off'), '-incoming', 'defer'])
   })

@@ -7,9 +7,19 @@ import { PORTS } from '../../../core/protocol/index.ts'
  */
 
 /** Descriptors of every VM, the same numbers in launcher and QEMU. */
-export const FD = { qmp: 3, console: 4, ports: 5, ram: 9, rootfs: 10, kernel: 11, last: 12 } as const
+export const FD = {
+  qmp: 3,
+  console: 4,
+  ports: 5,
+  ram: 9,
+  rootfs: 10,
+  kernel: 11,
+  state: 12,
+  initrd: 13,
+} as const
 export const PORT_LIST: readonly Port[] = [PORTS.dispatch, PORTS.evidence, PORTS.query, PORTS.control]
-export const MACHINE_TYPE = 'virt-7.2'
+/** Saved device state does not describe the machine it fits: the golden manifest does, in these words. */
+export const MACHINE = 'virt-7.2,gic-version=3,suppress-vmdesc=on'
 
 export type MachineConfig = {
   cpus: number
@@ -19,16 +29,16 @@ export type MachineConfig = {
 }
 
 export type QemuRole =
-  /** Boots the kernel, with RAM in a shared memory file that becomes golden. */
+  /** Boots the kernel, with RAM in a shared memory file that becomes golden, and writes {@link FD.state}. */
   | { kind: 'golden'; withInitrd: boolean }
-  /** Waits for device state on descriptor {@link FD.last}; RAM is a private view of the golden one. */
+  /** Waits to be told to read {@link FD.state}; RAM is a private view of the golden one. */
   | { kind: 'restored' }
 
 export function qemuArgs(config: MachineConfig, role: QemuRole): string[] {
   const { cpus, memoryMib } = config
   const share = role.kind === 'golden' ? 'on' : 'off'
   return [
-    ['-M', `${MACHINE_TYPE},gic-version=3,memory-backend=ram`],
+    ['-M', `${MACHINE},memory-backend=ram`],
     ['-cpu', config.accelerator === 'kvm' ? 'host' : 'cortex-a57'],
     ['-accel', config.accelerator === 'kvm' ? 'kvm' : 'tcg,thread=multi'],
     ['-smp', String(cpus)],
@@ -38,7 +48,7 @@ export function qemuArgs(config: MachineConfig, role: QemuRole): string[] {
       `memory-backend-file,id=ram,size=${memoryMib}M,mem-path=/proc/self/fd/${FD.ram},share=${share}`,
     ],
     ['-kernel', `/proc/self/fd/${FD.kernel}`],
-    ...(role.kind === 'golden' && role.withInitrd ? [['-initrd', `/proc/self/fd/${FD.last}`]] : []),
+    ...(role.kind === 'golden' && role.withInitrd ? [['-initrd', `/proc/self/fd/${FD.initrd}`]] : []),
     ['-append', config.cmdline],
     ['-nodefaults'],
     ['-no-user-config'],
@@ -60,6 +70,8 @@ export function qemuArgs(config: MachineConfig, role: QemuRole): string[] {
     ['-drive', 'file=/dev/fdset/1,format=raw,if=none,id=root,readonly=on,file.locking=off'],
     ['-device', 'virtio-blk-pci,drive=root'],
     ['-device', 'virtio-rng-pci'],
-    role.kind === 'golden' ? ['-S'] : ['-incoming', 'defer'],
+    ['-global', 'migration.send-configuration=off'],
+    ['-S'],
+    role.kind === 'golden' ? [] : ['-incoming', 'defer'],
   ].flat()
 }

@@ -14,8 +14,9 @@ export type QemuFiles = {
   rootfs: number
   /** A restored VM never runs its kernel, but QEMU wants one to read. */
   kernel: number
-  /** Golden: the initrd, if any. Restored: the device state, positioned at its start. */
-  last: number | 'ignore'
+  /** Golden: written to by path. Restored: read from where the descriptor stands. */
+  deviceState: number
+  initrd: number | null
 }
 
 export type QemuExit = { code: number | null; signal: string | null }
@@ -66,8 +67,10 @@ export class QemuProcess {
     files: QemuFiles,
     niceness: number,
   ): Promise<QemuProcess> {
-    const fds = [FD.qmp, FD.console, ...PORT_LIST.map((_, i) => FD.ports + i), FD.ram, FD.rootfs, FD.kernel]
-    if (files.last !== 'ignore') fds.push(FD.last)
+    const { ram, rootfs, kernel, deviceState, initrd } = files
+    const inherited = [ram, rootfs, kernel, deviceState, ...(initrd === null ? [] : [initrd])]
+    const sockets = [FD.qmp, FD.console, ...PORT_LIST.map((_, i) => FD.ports + i)]
+    const fds = [...sockets, ...inherited.map((_, i) => FD.ram + i)]
     const launcher = new LauncherProcess(
       [
         'run',
@@ -81,7 +84,7 @@ export class QemuProcess {
         '--',
         qemuBinary(),
       ].concat(qemuArgs(config, role)),
-      ['pipe', 'pipe', 'pipe', 'pipe', 'pipe', 'pipe', files.ram, files.rootfs, files.kernel, files.last],
+      [...sockets.map(() => 'pipe' as const), ...inherited],
     )
     const process = new QemuProcess(launcher)
     const { pid } = await launcher.line('started', STARTED_DEADLINE_MS).catch((error: unknown) => {

@@ -3,7 +3,6 @@ import * as z from 'zod'
 import type { BsmError } from '../../../core/protocol/index.ts'
 import { LineSplitter, parseJsonLine } from '../../../core/protocol/index.ts'
 import { type Deferred, deferred, hypervisorError, within } from '../deadline.ts'
-import { sendDescriptor } from './launcher.ts'
 
 const Greeting = z.object({
   QMP: z.object({
@@ -58,33 +57,11 @@ export class Qmp {
   }
 
   async execute(command: string, args?: Record<string, unknown>, ms = COMMAND_DEADLINE_MS): Promise<unknown> {
-    const { id, answer } = this.#expect()
-    this.#socket.write(JSON.stringify({ execute: command, ...(args ? { arguments: args } : {}), id }) + '\n')
-    return await this.#within(command, ms, id, answer)
-  }
-
-  /** Gives QEMU one of our descriptors under `name` (`getfd`, which takes SCM_RIGHTS and nothing else). */
-  async sendFd(name: string, fd: number): Promise<void> {
-    const { id, answer } = this.#expect()
-    const message = JSON.stringify({ execute: 'getfd', arguments: { fdname: name }, id }) + '\n'
-    await sendDescriptor(this.#socket, fd, message)
-    await this.#within('getfd', COMMAND_DEADLINE_MS, id, answer)
-  }
-
-  on(listener: (event: QmpEvent) => void): () => void {
-    this.#listeners.add(listener)
-    return () => this.#listeners.delete(listener)
-  }
-
-  #expect(): { id: number; answer: Deferred<unknown> } {
     if (this.#closed !== null) throw this.#closed
     const id = this.#nextId++
     const answer = deferred<unknown>()
     this.#pending.set(id, answer)
-    return { id, answer }
-  }
-
-  async #within(command: string, ms: number, id: number, answer: Deferred<unknown>): Promise<unknown> {
+    this.#socket.write(JSON.stringify({ execute: command, ...(args ? { arguments: args } : {}), id }) + '\n')
     try {
       return await within(ms, answer.promise, () =>
         hypervisorError(`QEMU did not answer "${command}" within ${ms} ms.`, 'Reset the VM.'),
@@ -92,6 +69,11 @@ export class Qmp {
     } finally {
       this.#pending.delete(id)
     }
+  }
+
+  on(listener: (event: QmpEvent) => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
   }
 
   #take(text: string): void {

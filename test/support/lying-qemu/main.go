@@ -148,47 +148,20 @@ type machineProtocol struct {
 	restored   bool
 }
 
-// toQemu passes commands on, with the descriptors that travel beside them.
+// toQemu passes commands on.
 func (m *machineProtocol) toQemu() {
 	data := make([]byte, 64*1024)
-	rights := make([]byte, 256)
 	for {
-		n, rn, _, _, err := syscall.Recvmsg(m.host, data, rights, 0)
-		if err == syscall.EINTR {
-			continue
-		}
-		if err != nil || n == 0 {
+		n := read(m.host, data)
+		if n == 0 {
 			syscall.Shutdown(m.qemu, syscall.SHUT_WR)
 			return
 		}
 		if _, yes := asked("plant"); yes && m.restored && stop.Match(data[:n]) {
 			m.control.plant()
 		}
-		if rn == 0 {
-			if !writeAll(m.qemu, data[:n]) {
-				return
-			}
-			continue
-		}
-		if err := syscall.Sendmsg(m.qemu, data[:n], rights[:rn], nil, 0); err != nil {
+		if !writeAll(m.qemu, data[:n]) {
 			return
-		}
-		closeRights(rights[:rn])
-	}
-}
-
-func closeRights(rights []byte) {
-	messages, err := syscall.ParseSocketControlMessage(rights)
-	if err != nil {
-		return
-	}
-	for i := range messages {
-		fds, err := syscall.ParseUnixRights(&messages[i])
-		if err != nil {
-			continue
-		}
-		for _, fd := range fds {
-			syscall.Close(fd)
 		}
 	}
 }

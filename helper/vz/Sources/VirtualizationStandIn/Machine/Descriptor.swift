@@ -49,15 +49,5 @@ final class Descriptor: @unchecked Sendable {
   func makeNonBlocking() { _ = fcntl(number, F_SETFL, fcntl(number, F_GETFL) | O_NONBLOCK) }
 }
 
-/// Sends `bytes` with a descriptor, which the receiver gets a duplicate of.
-func sendDescriptor(_ descriptor: Descriptor, over socket: Descriptor, with bytes: [UInt8]) throws {
-  let sent = withExtendedLifetime((descriptor, socket)) {
-    stand_in_send_fd(socket.number, descriptor.number, bytes, bytes.count)
-  }
-  guard sent == bytes.count else {
-    throw VZError(.internalError, "sendmsg: \(lastError())")
-  }
-}
-
 /// errno in words.
 func lastError() -> String { String(cString: strerror(errno)) }

@@ -17,16 +17,18 @@ final class Machine: @unchecked Sendable {
   private let qmp: Qmp
   private let memory: Descriptor
   private let restoredFrom: Descriptor?
+  private let deviceState: Descriptor
+  private let deviceStateNumber: Int
   private let incomingNumber: Int
-  /// Since the last pause.
-  private var lastDeviceState: Descriptor?
+  /// QEMU gave it since the last pause.
+  private var hasDeviceState = false
 
   // Below: the loop's thread only.
   private var ports: [UInt32: Port] = [:]
   private var console: Console?
   private var shutdownReason: String?
   private var isKilled = false
-  private var migration: Promise<String>?
+  private var loading: Promise<String>?
 
   /// Starts a machine: running from its kernel, or paused as `saved` has it. `ended` is called once, on any thread.
   static func start(_ spec: MachineSpec, saved: SavedState.Reader?, ended: @escaping (Machine, End) -> Void) throws -> Machine {
@@ -43,6 +45,7 @@ final class Machine: @unchecked Sendable {
   private init(_ spec: MachineSpec, _ saved: SavedState.Reader?, _ ended: @escaping (Machine, End) -> Void) throws {
     self.spec = spec
     memory = try Descriptor.memory("ram", bytes: spec.memoryBytes)
+    deviceState = try Descriptor.memory("device-state")
     restoredFrom = try saved.map(SavedState.device)
     let (qmpEnd, qmpStart) = try Descriptor.pair()
     let consolePair = try spec.hasSerial ? Descriptor.pair() : nil
@@ -56,7 +59,9 @@ final class Machine: @unchecked Sendable {
         qmp: qmpStart,
         console: consolePair?.1,
         ports: Dictionary(uniqueKeysWithValues: portPairs.map { ($0, $1.1) }),
+        deviceState: deviceState,
         incoming: restoredFrom))
+    deviceStateNumber = command.deviceStateNumber
     incomingNumber = command.incomingNumber
     loop = try Loop(name: "stand-in")
     qmp = Qmp(qmpEnd, on: loop)
@@ -98,7 +103,7 @@ final class Machine: @unchecked Sendable {
       return
     }
     try SavedState.fill(memory, saved)
-    try migrate("migrate-incoming", ["uri": "fd:\(incomingNumber)"])
+    try loadDeviceState()
   }
 
   // MARK: Steps
@@ -106,7 +111,7 @@ final class Machine: @unchecked Sendable {
   func pause() throws { try qmp.execute("stop") }
 
   func resume() throws {
-    lastDeviceState = nil
+    hasDeviceState = false
     try qmp.execute("cont")
   }
 
@@ -114,23 +119,21 @@ final class Machine: @unchecked Sendable {
 
   func save(to url: URL) throws {
     try SavedState.create(url) { file in
-      let device = try deviceStateNow()
+      try saveDeviceState()
       let open = Promise<[UInt32]>()
       loop.post { [self] in open.fulfil(ports.filter(\.value.isOpen).keys.sorted()) }
       let header = SavedState.Header(
         owner: .current, facts: SavedState.Facts(spec), openPorts: open.wait(5) ?? [])
-      try SavedState.write(header, device: device, memory: memory, to: file)
+      try SavedState.write(header, device: deviceState, memory: memory, to: file)
     }
   }
 
   /// QEMU gives its device state once a pause, so that what it gave serves for every save until the next resume.
-  private func deviceStateNow() throws -> Descriptor {
-    if let device = lastDeviceState { return device }
-    let device = try Descriptor.memory("device-state")
-    try qmp.execute("getfd", ["fdname": "state"], handing: device)
-    try migrate("migrate", ["uri": "fd:state"])
-    lastDeviceState = device
-    return device
+  private func saveDeviceState() throws {
+    if hasDeviceState { return }
+    let file = "/proc/self/fd/\(deviceStateNumber)"
+    try qmp.execute("xen-save-devices-state", ["filename": file, "live": false], within: 30)
+    hasDeviceState = true
   }
 
   /// Connects to a port of the guest; `done` is called on any thread.
@@ -157,17 +160,17 @@ final class Machine: @unchecked Sendable {
 
   // MARK: Inside
 
-  /// Device state alone: memory is where both machines have it.
-  private func migrate(_ command: String, _ arguments: [String: Any]) throws {
+  /// Device state alone: memory is filled already. The machine is paused then.
+  private func loadDeviceState() throws {
     let outcome = Promise<String>()
-    loop.post { [self] in migration = outcome }
-    let capabilities = ["x-ignore-shared", "events"].map { ["capability": $0, "state": true] as [String: Any] }
-    try qmp.execute("migrate-set-capabilities", ["capabilities": capabilities])
-    try qmp.execute(command, arguments)
+    loop.post { [self] in loading = outcome }
+    let events: [String: Any] = ["capability": "events", "state": true]
+    try qmp.execute("migrate-set-capabilities", ["capabilities": [events]])
+    try qmp.execute("migrate-incoming", ["uri": "fd:\(incomingNumber)"])
     switch outcome.wait(30) {
     case "completed": return
-    case "failed": throw command == "migrate" ? VZError(.save, "device state was refused") : VZError.restoreInvalid
-    default: throw VZError(.internalError, "device state was not moved in time")
+    case "failed": throw VZError.restoreInvalid
+    default: throw VZError(.internalError, "device state was not loaded in time")
     }
   }
 
@@ -178,7 +181,7 @@ final class Machine: @unchecked Sendable {
       ports[number]?.isOpen = data["open"] as? Bool ?? false
     case "MIGRATION":
       if let status = data["status"] as? String, ["completed", "failed"].contains(status) {
-        migration?.fulfil(status)
+        loading?.fulfil(status)
       }
     case "SHUTDOWN": shutdownReason = data["reason"] as? String
     default: break
@@ -186,7 +189,7 @@ final class Machine: @unchecked Sendable {
   }
 
   private func reason(_ exit: Launcher.Exit) -> End {
-    migration?.fulfil("ended")
+    loading?.fulfil("ended")
     if isKilled { return .killed }
     if shutdownReason == "guest-shutdown", exit == .code(0) { return .guest }
     return .failure(VZError(.internalError, "The virtual machine ended (\(shutdownReason ?? "\(exit)"))."))

@@ -14,6 +14,8 @@ struct QemuCommand {
     let qmp: Descriptor
     let console: Descriptor?
     let ports: [UInt32: Descriptor]
+    /// Where device state is saved to.
+    let deviceState: Descriptor
     /// Device state to begin with instead of the kernel.
     let incoming: Descriptor?
   }
@@ -21,13 +23,14 @@ struct QemuCommand {
   /// The guest ports that the image's bridge carries.
   static let ports: [UInt32] = [1024, 1025, 1026, 1027]
 
+  private(set) var deviceStateNumber = -1
   private(set) var incomingNumber = -1
 
   init(_ spec: MachineSpec, _ parts: Parts) {
     arguments = [getenv("BSM_QEMU").map { String(cString: $0) } ?? "/usr/bin/qemu-system-aarch64"]
     let megabytes = "\(spec.memoryBytes / mebibyte)M"
     let memory = hand(parts.memory)
-    add("-M", "virt-7.2,gic-version=3,memory-backend=ram")
+    add("-M", "virt-7.2,gic-version=3,suppress-vmdesc=on,memory-backend=ram")
     add("-cpu", "cortex-a57")
     add("-accel", "tcg,thread=multi")
     add("-smp", "\(spec.cpus)")
@@ -50,11 +53,12 @@ struct QemuCommand {
     }
     for (index, disk) in spec.disks.enumerated() { attach(disk, index) }
     if spec.hasEntropy { add("-device", "virtio-rng-pci") }
+    add("-global", "migration.send-configuration=off")
+    add("-S")
+    deviceStateNumber = hand(parts.deviceState)
     if let incoming = parts.incoming {
       incomingNumber = hand(incoming)
       add("-incoming", "defer")
-    } else {
-      add("-S")
     }
   }
 

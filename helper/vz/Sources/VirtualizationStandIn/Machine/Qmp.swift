@@ -8,7 +8,6 @@ final class Qmp: @unchecked Sendable {
   var event: (_ name: String, _ data: [String: Any]) -> Void = { _, _ in }
   private let loop: Loop
   private let stream: Stream
-  private let socket: Descriptor
   private var lines = LineReader()
   private var waiting: [Int: (Reply) -> Void] = [:]
   private var lastId = 0
@@ -18,7 +17,6 @@ final class Qmp: @unchecked Sendable {
 
   init(_ socket: Descriptor, on loop: Loop) {
     self.loop = loop
-    self.socket = socket
     stream = Stream(socket)
     stream.received = { [unowned self] bytes in
       for object in lines.push(bytes) { take(object) }
@@ -29,16 +27,16 @@ final class Qmp: @unchecked Sendable {
   /// On the loop's thread.
   func attach() {
     loop.add(stream)
-    ask("qmp_capabilities", [:], nil) { _ in }
+    ask("qmp_capabilities", [:]) { _ in }
   }
 
-  /// Waits for the answer; never on the loop's thread. `handing` goes along as a descriptor.
+  /// Waits for the answer; never on the loop's thread.
   @discardableResult
   func execute(
-    _ command: String, _ arguments: [String: Any] = [:], handing: Descriptor? = nil, within seconds: Double = 15
+    _ command: String, _ arguments: [String: Any] = [:], within seconds: Double = 15
   ) throws -> [String: Any] {
     let answer = Promise<Reply>()
-    guard loop.post({ [self] in ask(command, arguments, handing, answer.fulfil) }) else { throw Qmp.ended }
+    guard loop.post({ [self] in ask(command, arguments, answer.fulfil) }) else { throw Qmp.ended }
     guard let reply = answer.wait(seconds) else {
       throw VZError(.internalError, "QEMU did not answer “\(command)” within \(Int(seconds)) s.")
     }
@@ -46,11 +44,9 @@ final class Qmp: @unchecked Sendable {
   }
 
   /// Asks without caring for the answer.
-  func tell(_ command: String) { loop.post { [self] in ask(command, [:], nil) { _ in } } }
+  func tell(_ command: String) { loop.post { [self] in ask(command, [:]) { _ in } } }
 
-  private func ask(
-    _ command: String, _ arguments: [String: Any], _ handing: Descriptor?, _ then: @escaping (Reply) -> Void
-  ) {
+  private func ask(_ command: String, _ arguments: [String: Any], _ then: @escaping (Reply) -> Void) {
     if isClosed { return then(.failure(Qmp.ended)) }
     lastId += 1
     let id = lastId
@@ -59,21 +55,16 @@ final class Qmp: @unchecked Sendable {
       let line = [UInt8](try JSONSerialization.data(withJSONObject: object)) + [UInt8(ascii: "\n")]
       waiting[id] = then
       // The greeting comes first; QEMU takes nothing before it has sent that.
-      guard isGreeted else { return whenGreeted.append { [self] in put(line, handing) } }
-      put(line, handing)
+      guard isGreeted else { return whenGreeted.append { [self] in put(line) } }
+      put(line)
     } catch {
       then(.failure(error))
     }
   }
 
-  private func put(_ line: [UInt8], _ handing: Descriptor?) {
-    if let handing {
-      stream.flush()
-      try? sendDescriptor(handing, over: socket, with: line)
-    } else {
-      stream.write(line)
-      stream.flush()
-    }
+  private func put(_ line: [UInt8]) {
+    stream.write(line)
+    stream.flush()
   }
 
   private func take(_ object: [String: Any]) {

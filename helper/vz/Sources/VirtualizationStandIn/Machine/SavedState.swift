@@ -8,7 +8,7 @@ import Foundation
 enum SavedState {
   /// What must be equal for a restore.
   struct Facts: Codable, Equatable {
-    var format = 1
+    var format = 2
     let identifier: Data
     let cpus: Int
     let memoryBytes: UInt64
