@@ -20,7 +20,7 @@ import {
   type VerifyResponse,
   type WireError,
 } from './protocol/index.ts'
-import { reused, type DispatchQueue } from './queue.ts'
+import { isSameId, reused, type DispatchQueue } from './queue.ts'
 import type { HelperSandbox } from './sandbox.ts'
 import type { Activity, StateStore } from './state.ts'
 
@@ -91,7 +91,8 @@ export class Dispatcher {
   #refuse(client: string, call: ToolCall, bytes: number): BsmError | null {
     const { queue, evidence, store, refusal } = this.#parts
     const id = call.command_id
-    const used = evidence.has(id) || store.snapshot.dispatches.some((record) => record.command_id === id)
+    const used =
+      evidence.has(id) || store.snapshot.dispatches.some((record) => isSameId(record.command_id, id))
     return refusal() ?? (used ? reused(id) : queue.refusal(client, id, bytes))
   }
 

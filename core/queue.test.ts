@@ -81,7 +81,8 @@ describe('the dispatch queue', () => {
     const queue = opened()
     const { work } = jobs()
     void queue.submit('a', 'same', work('same'))
-    await expect(queue.submit('b', 'same', work('same'))).rejects.toMatchObject({ code: 'BAD_REQUEST' })
+    for (const id of ['same', 'SAME'])
+      await expect(queue.submit('b', id, work(id))).rejects.toMatchObject({ code: 'BAD_REQUEST' })
   })
 
   it('takes a cancelled job out before it ran, and tells one that runs', async () => {

@@ -152,9 +152,9 @@ export class DispatchQueue {
   }
 
   #find(id: string): Job | null {
-    if (this.#running?.id === id) return this.#running
+    if (this.#running !== null && isSameId(this.#running.id, id)) return this.#running
     for (const jobs of this.#waiting.values()) {
-      const job = jobs.find((candidate) => candidate.id === id)
+      const job = jobs.find((candidate) => isSameId(candidate.id, id))
       if (job !== undefined) return job
     }
     return null
@@ -188,6 +188,9 @@ export class DispatchQueue {
 const bytesOf = (jobs: readonly Job[]): number => jobs.reduce((sum, { bytes }) => sum + bytes, 0)
 
 const cancelled = (): BsmError => new BsmError('CANCELLED', 'agent', 'It was cancelled before it ran.')
+
+/** A UUID is the same in upper and lower case (RFC 9562 §4), and so is the file that a chain is kept in on macOS. */
+export const isSameId = (one: string, other: string): boolean => one.toLowerCase() === other.toLowerCase()
 
 export const reused = (id: string): BsmError =>
   new BsmError('BAD_REQUEST', 'agent', `The command_id ${id} was used before.`, {
