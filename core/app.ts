@@ -302,11 +302,16 @@ export class App {
       } catch (error) {
         running.logger.error(BsmError.from(error, 'app').message)
       }
+      try {
+        running.lock.release()
+      } catch (error) {
+        // The next start finds that its owner is gone.
+        running.logger.error(fileError(error, 'remove the lock').message)
+      }
       running.audit.close()
       running.consoleLog.close()
       this.#store.close()
       clearInterval(this.#watch)
-      running.lock.release()
       this.#running = null
     }
     this.#markStopped()

@@ -192,6 +192,11 @@ export class LocalSockets {
     )
     for (const connection of this.#connections) connection.finish()
     await Promise.all(closed)
-    removeFile(this.#parts.paths.controlToken)
+    try {
+      removeFile(this.#parts.paths.controlToken)
+    } catch (error) {
+      // The next start writes another.
+      this.#parts.logger.error(fileError(error, 'remove control.token').message)
+    }
   }
 }
