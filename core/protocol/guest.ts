@@ -143,7 +143,8 @@ export type Resume = z.infer<typeof Resume>
 export const ResumeAck = z.strictObject({
   type: z.literal('ResumeAck'),
   epoch: Epoch,
-  reseeded: z.boolean(),
+  /** A guest whose reseed failed stays frozen, and says nothing like this. */
+  reseeded: z.literal(true),
   clock_step_ms: z.number(),
   ram_nonce: z.union([Hex32, z.literal('')]),
   dispatches: z.int().nonnegative(),
