@@ -233,7 +233,11 @@ final class Channel {
                 state.with { $0.status.bytesIn += count }
                 for body in try frames.push(UnsafeRawBufferPointer(rebasing: buffer[..<count])) {
                     state.with { $0.status.framesIn += 1 }
-                    take(try parseFrame(body))
+                    let message = try parseFrame(body)
+                    guard message.belongs(on: port) else {
+                        throw BsmError(.frameMalformed, .guest, "Port \(port.rawValue) sent a message of another port.", next: "Reset the VM.")
+                    }
+                    take(message)
                 }
             } catch {
                 let refusal = BsmError(error)

@@ -32,6 +32,17 @@ enum GuestMessage {
         }
         try fields.end()
     }
+
+    /// On another port the same message is of no known form (§3).
+    func belongs(on port: GuestPort) -> Bool {
+        switch self {
+        case .pong, .error: return true
+        case .toolResult: return port == .dispatch
+        case .evidenceChunk: return port == .evidence
+        case .response: return port == .query
+        case .hello, .resumeAck, .heartbeatAck, .warmupAck, .freezeAck, .killAck: return port == .control
+        }
+    }
 }
 
 struct ToolResult {

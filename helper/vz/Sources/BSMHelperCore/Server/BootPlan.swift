@@ -14,6 +14,11 @@ final class Surroundings {
     /// Asked anew each time: a screen is locked and unlocked.
     let isConsoleLocked: () -> Bool
 
+    /// Tells of a phase that someone waited for; what was done ahead of anyone is no news.
+    var tellPhase: (ResetPhase) -> Void {
+        { [emit] phase in if !phase.isAhead { emit(.resetPhase(phase)) } }
+    }
+
     init(
         config: BootConfig, facts: PlatformFacts, stateDirectory: String, epochFloors: String, authenticator: Authenticator,
         emit: @escaping Emit, isConsoleLocked: @escaping () -> Bool

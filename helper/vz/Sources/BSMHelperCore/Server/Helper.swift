@@ -300,7 +300,7 @@ final class Helper {
         let surroundings = self.surroundings
         return StandbyKeeper(
             prepare: { [weak self] isAhead in
-                let prepared = try surroundings.preparer.prepare(origin, isAhead: isAhead)
+                let prepared = try surroundings.preparer.prepare(origin, isAhead: isAhead, phase: surroundings.tellPhase)
                 prepared.measureBaselines()
                 self?.probed(prepared.origin)
                 return prepared

@@ -128,7 +128,7 @@ extension Helper {
         if !isSequential && discarding == nil { discarding = old.map(discard) }
         var (report, ack) = Swap(
             prepared: prepared, discarding: discarding, disk: running.image.disk, fsHashBaseline: running.fsHashBaseline,
-            phase: { [emit = surroundings.emit] in emit(.resetPhase($0)) }).run()
+            phase: surroundings.tellPhase).run()
         if let phase = discardPhase { report.phases = [phase] + report.phases.filter { $0.name != .discard } }
         report.totalMs = now() - started
         report.isBaselineMeasured = running.image.manifest == nil
@@ -158,14 +158,16 @@ extension Helper {
             }
             if first.failure != .temporary {
                 do {
-                    let prepared = try surroundings.preparer.prepare(running.origin, isAhead: { false })
+                    let prepared = try surroundings.preparer.prepare(
+                        running.origin, isAhead: { false }, phase: surroundings.tellPhase)
                     // Alone it was restored, beside another it was not: that is what the probe asks.
                     if mayBeTooMany { surroundings.probe.found(.sequential) }
                     return (prepared, nil)
                 } catch is RestoreRefused {}
             }
             let reason = "\(first.error.message) The VM was booted from cold: \(first.error.details ?? "no details")"
-            let prepared = try surroundings.preparer.prepare(running.cold, isAhead: { false })
+            let prepared = try surroundings.preparer.prepare(
+                running.cold, isAhead: { false }, phase: surroundings.tellPhase)
             prepared.measureBaselines()
             return (prepared, reason)
         }
