@@ -1,7 +1,7 @@
-import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { helperBinary, type HelperBinary } from '../support/helper-binary.ts'
 import { freshImage } from '../support/image.ts'
+import { sabotaged } from '../support/sabotage.ts'
 import { checks } from './checks/index.ts'
 import { Bench } from './context.ts'
 
@@ -46,14 +46,7 @@ describe('the kit finds a helper that breaks the contract', () => {
   ]
   for (const [sabotage, id, what] of sabotages)
     it(`${what} (${id})`, async () => {
-      const broken = new Bench(
-        {
-          name: sabotage,
-          command: process.execPath,
-          args: [join(import.meta.dirname, 'saboteur.mjs'), sabotage, honest.command, ...honest.args],
-        },
-        bench,
-      )
+      const broken = new Bench(sabotaged(sabotage, honest), bench)
       const verdict = await broken.run(check(id)).then(
         () => 'passed',
         () => 'failed',

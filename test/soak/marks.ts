@@ -2,7 +2,7 @@
  * Marks that a dispatch leaves wherever it can, and looks that find them, in the shell of busybox. A look succeeds if
  * its mark is there. Looks use what is built into the shell: each program that is started costs an emulated VM dearly.
  */
-export type Mark = { id: string; leave: string; look: string }
+export type Mark = { id: string; title: string; leave: string; look: string }
 
 const LOOKS = `
 exists() { [ -e "$1" ] || [ -L "$1" ]; }
@@ -19,21 +19,34 @@ has_line() { while read -r line; do case "$line" in $2) return 0 ;; esac; done <
 
 /** Left by any tool. */
 const OF_USER: readonly Mark[] = [
-  { id: 'file', leave: 'echo mark > ~/mark', look: 'exists ~/mark' },
-  { id: 'file.hidden', leave: 'mkdir /tmp/.d; echo mark > /tmp/.d/mark', look: 'exists /tmp/.d' },
-  { id: 'shared-memory', leave: 'echo mark > /dev/shm/mark', look: 'exists /dev/shm/mark' },
+  { id: 'file', title: 'a file in its home', leave: 'echo mark > ~/mark', look: 'exists ~/mark' },
+  {
+    id: 'file.hidden',
+    title: 'a folder in /tmp',
+    leave: 'mkdir /tmp/.d; echo mark > /tmp/.d/mark',
+    look: 'exists /tmp/.d',
+  },
+  {
+    id: 'shared-memory',
+    title: 'shared memory',
+    leave: 'echo mark > /dev/shm/mark',
+    look: 'exists /dev/shm/mark',
+  },
   {
     id: 'environment',
+    title: 'an environment variable',
     leave: 'export BSM_MARK=mark; echo "export BSM_MARK=mark" >> ~/.profile',
     look: '[ -n "$BSM_MARK" ] || exists ~/.profile',
   },
   {
     id: 'process',
+    title: 'a process',
     leave: 'setsid sleep 86487 </dev/null >/dev/null 2>&1 &',
     look: 'runs sleep86487',
   },
   {
     id: 'timer',
+    title: 'a timer',
     leave:
       'setsid sh -c "while :; do echo mark > /tmp/timer; usleep 1000; done" </dev/null >/dev/null 2>&1 &',
     // What a timer left would write it again: it is removed, and looked for later.
@@ -41,6 +54,7 @@ const OF_USER: readonly Mark[] = [
   },
   {
     id: 'socket',
+    title: 'a listening socket',
     leave: 'setsid nc -l -p 8648 </dev/null >/dev/null 2>&1 & while ! listens; do :; done',
     look: 'listens',
   },
@@ -48,32 +62,42 @@ const OF_USER: readonly Mark[] = [
 
 /** Left by root alone, unconfined: only a test image has a tool for that. */
 const OF_ROOT: readonly Mark[] = [
-  { id: 'system-file', leave: 'echo mark > /etc/mark', look: 'exists /etc/mark' },
+  {
+    id: 'system-file',
+    title: 'a file of the system',
+    leave: 'echo mark > /etc/mark',
+    look: 'exists /etc/mark',
+  },
   {
     id: 'program',
+    title: 'a changed program',
     leave: 'rm -f /bin/whoami; echo "#!mark" > /bin/whoami',
     look: '[ "$(head -c 6 /bin/whoami)" = "#!mark" ]',
   },
   {
     id: 'mount',
+    title: 'a mount',
     leave: 'mkdir /tmp/mnt; busybox mount -t tmpfs mark /tmp/mnt',
     look: 'has_line /proc/mounts "mark *"',
   },
   {
     id: 'kernel-setting',
+    title: 'a kernel setting',
     leave: 'echo mark > /proc/sys/kernel/hostname',
     look: 'has_line /proc/sys/kernel/hostname mark',
   },
-  { id: 'cgroup', leave: 'mkdir /sys/fs/cgroup/mark', look: 'exists /sys/fs/cgroup/mark' },
+  { id: 'cgroup', title: 'a cgroup', leave: 'mkdir /sys/fs/cgroup/mark', look: 'exists /sys/fs/cgroup/mark' },
   {
     // Out of the dispatch's cgroup, so that its end is not this one's.
     id: 'process.escaped',
+    title: 'a process that left its cgroup',
     leave:
       "sh -c 'echo $$ > /sys/fs/cgroup/cgroup.procs; setsid sleep 86486 </dev/null >/dev/null 2>&1 &'; while ! runs sleep86486; do :; done",
     look: 'runs sleep86486',
   },
   {
     id: 'clock',
+    title: 'a changed clock',
     leave: 'date -s "2001-02-03 04:05:06" > /dev/null',
     look: '[ "$(date +%Y)" = 2001 ]',
   },

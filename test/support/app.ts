@@ -86,14 +86,14 @@ export class AppProcess {
     await gone(processes)
   }
 
-  /** Ends it and everything of it, whatever state it is in. */
-  async dispose(): Promise<void> {
+  /** Ends it and everything of it, whatever state it is in; what it left running is killed and named. */
+  async dispose(): Promise<string[]> {
     if (this.child.exitCode === null && this.child.signalCode === null) {
       this.child.kill('SIGTERM')
       await within(EXIT_MS, 'the end of the app', this.exited).catch(() => this.child.kill('SIGKILL'))
       await this.exited
     }
-    await killOrphans(this.scratch)
+    return await killOrphans(this.scratch)
   }
 }
 

@@ -1,7 +1,9 @@
 import { existsSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { buildHelper, buildLauncher } from '../../build/bundle.ts'
+import { run } from '../../build/run.ts'
 import { buildVzHelper } from '../../build/vz-helper.ts'
+import { Preflight } from '../../core/protocol/index.ts'
 import { repository } from './image.ts'
 
 /** Our helpers: what dispatches and resets is tested against both. */
@@ -34,4 +36,9 @@ export async function helperBinary(which: string): Promise<HelperBinary> {
   if (/\.(mjs|js)$/.test(path)) return { name: which, command: process.execPath, args: [path] }
   if (!(statSync(path).mode & 0o111)) throw new Error(`${path} is not executable.`)
   return { name: which, command: path, args: [] }
+}
+
+/** What a helper's VMs run by on this machine, by its preflight. */
+export async function acceleratorOf({ command, args }: HelperBinary): Promise<string> {
+  return Preflight.parse(JSON.parse(await run(command, [...args, 'preflight']))).accelerator
 }

@@ -1,11 +1,39 @@
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync, chmodSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync, chmodSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { until } from './deadline.ts'
 import { buildGo } from './go-binary.ts'
 
 /** What it can be told to do wrong; see `lying-qemu/main.go`. */
-export type Lie = 'refuse' | 'lie' | 'silent' | 'plant'
+const LIES = ['refuse', 'lie', 'silent', 'plant', 'phantom', 'leak', 'frames'] as const
+export type Lie = (typeof LIES)[number]
+
+type Fields = Record<string, unknown>
+
+/** What a hostile dispatcher sends in the place of a frame; see `lying-qemu/frames.go`. */
+export type FramePart = {
+  /** Another guest port than the frame's own. */
+  port?: number
+  /** Added to the number of the connection that the frame came on. */
+  connection?: number
+  /** Fields that get another value. */
+  set?: Fields
+  /** In what an EvidenceChunk carries. */
+  replace?: { from: string; to: string }
+  /** Base64: these bytes instead of the frame, with or without a length before them. */
+  raw?: string
+  /** Base64: these bytes instead of a record of the bridge. */
+  bare?: string
+  /** Only so many bytes. */
+  cut?: number
+  /** A byte at a time, with so many milliseconds between two. */
+  every_ms?: number
+  /** The connection ends behind it. */
+  close?: boolean
+}
+
+/** Which frames are meant: those of a port whose messages have these fields. No part drops the frame. */
+export type FrameRule = { port: number; where: Fields } & ({ send: FramePart[] } | { later: true })
 
 /**
  * A QEMU that lies when told to, with the real one behind it; given to a helper as `$BSM_QEMU`. Its
@@ -26,12 +54,23 @@ export class LyingQemu {
   }
 
   tell(lie: Lie, content = ''): void {
-    writeFileSync(join(this.dir, lie), content)
+    const next = join(this.dir, `.${lie}`)
+    writeFileSync(next, content)
+    renameSync(next, join(this.dir, lie)) // whole or not at all: it is read at any moment
+  }
+
+  /** From now on guests send other frames. */
+  attack(rules: readonly FrameRule[]): void {
+    this.tell('frames', JSON.stringify(rules))
+  }
+
+  /** How many VMs' guests had a frame of theirs changed. */
+  get attacked(): number {
+    return readdirSync(this.dir).filter((name) => name.startsWith('attacked-')).length
   }
 
   relent(...lies: Lie[]): void {
-    for (const lie of lies.length > 0 ? lies : (['refuse', 'lie', 'silent', 'plant'] as const))
-      rmSync(join(this.dir, lie), { force: true })
+    for (const lie of lies.length > 0 ? lies : LIES) rmSync(join(this.dir, lie), { force: true })
   }
 
   /** Pids of the VMs whose guests took a plant. */

@@ -5,13 +5,16 @@
 //	lie      answer query-status with the state that the file holds
 //	silent   never answer query-status
 //	plant    before a restored VM is paused, have its guest open one more descriptor (test image)
+//	phantom  once the real one has ended, go on as if it had not, and answer that it runs
+//	leak     send a datagram to the loopback, as a QEMU with a network would
+//	frames   send other frames than the guest, by the rules that the file holds (frames.go)
 //
-// It reports in files of its own: planted-PID once a guest has acknowledged the plant.
+// It reports in files of its own: planted-PID once a guest has acknowledged the plant, attacked-PID once a
+// frame was changed.
 package main
 
 import (
 	"bytes"
-	"encoding/binary"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -19,9 +22,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
-	"time"
 )
 
 var dir = filepath.Dir(os.Args[0])
@@ -36,7 +37,9 @@ func fail(err error) {
 	os.Exit(1)
 }
 
-var chardev = regexp.MustCompile(`^socket,id=(qmp|p1027),fd=(\d+)$`)
+var chardev = regexp.MustCompile(`^socket,id=(qmp|p\d+),fd=(\d+)$`)
+
+const controlPort = 1027
 
 func main() {
 	if _, yes := asked("refuse"); yes {
@@ -94,10 +97,19 @@ func main() {
 		_ = name
 	}
 
-	control := &controlPort{host: outer["p1027"], guest: inner["p1027"], acknowledged: make(chan struct{})}
-	go control.toGuest()
-	go control.toHost()
-	qmp := &machineProtocol{host: outer["qmp"], qemu: inner["qmp"], control: control, restored: restored}
+	for name, fd := range outer {
+		if number, err := strconv.Atoi(strings.TrimPrefix(name, "p")); err == nil {
+			ports[number] = &guestPort{number: number, host: fd, guest: inner[name]}
+		}
+	}
+	for _, port := range ports {
+		go port.toGuest()
+		go port.toHost()
+	}
+	if _, yes := asked("leak"); yes {
+		leak()
+	}
+	qmp := &machineProtocol{host: outer["qmp"], qemu: inner["qmp"], control: ports[controlPort], restored: restored}
 	go qmp.toQemu()
 	go qmp.toHost()
 
@@ -106,6 +118,9 @@ func main() {
 		if _, err := syscall.Wait4(pid, &status, 0, nil); err != syscall.EINTR {
 			break
 		}
+	}
+	if _, yes := asked("phantom"); yes {
+		select {} // toQemu answers
 	}
 	if status.Signaled() {
 		os.Exit(128 + int(status.Signal()))
@@ -140,11 +155,29 @@ func read(fd int, into []byte) int {
 	}
 }
 
+// hangUp tells the helper that the real one ended, unless it is to seem alive.
+func hangUp(host int) {
+	if _, yes := asked("phantom"); !yes {
+		syscall.Shutdown(host, syscall.SHUT_WR)
+	}
+}
+
+// leak sends a few bytes out of this process.
+func leak() {
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_DGRAM|syscall.SOCK_CLOEXEC, 0)
+	if err == nil {
+		err = syscall.Sendto(fd, []byte("leak"), 0, &syscall.SockaddrInet4{Port: 9, Addr: [4]byte{127, 0, 0, 1}})
+	}
+	if err != nil {
+		fail(err)
+	}
+}
+
 // ---------------------------------------------------------------- QMP
 
 type machineProtocol struct {
 	host, qemu int
-	control    *controlPort
+	control    *guestPort
 	restored   bool
 }
 
@@ -161,10 +194,18 @@ func (m *machineProtocol) toQemu() {
 			m.control.plant()
 		}
 		if !writeAll(m.qemu, data[:n]) {
-			return
+			if _, yes := asked("phantom"); !yes {
+				return
+			}
+			for _, id := range requestId.FindAllSubmatch(data[:n], -1) {
+				answer := `{"return": {"status": "running", "singlestep": false, "running": true}, "id": ` + string(id[1]) + "}\n"
+				writeAll(m.host, []byte(answer))
+			}
 		}
 	}
 }
+
+var requestId = regexp.MustCompile(`"id":\s*(\d+)`)
 
 var stop = regexp.MustCompile(`"execute":\s*"stop"`)
 
@@ -177,7 +218,7 @@ func (m *machineProtocol) toHost() {
 	for {
 		n := read(m.qemu, data)
 		if n == 0 {
-			syscall.Shutdown(m.host, syscall.SHUT_WR)
+			hangUp(m.host)
 			return
 		}
 		held = append(held, data[:n]...)
@@ -200,96 +241,5 @@ func (m *machineProtocol) toHost() {
 				return
 			}
 		}
-	}
-}
-
-// ---------------------------------------------------------------- control port, in bridge records
-
-const (
-	recordOpen = 1
-	recordData = 2
-	headerSize = 9
-)
-
-type controlPort struct {
-	host, guest  int
-	lock         sync.Mutex // one writer towards the guest, at record boundaries
-	connection   uint32
-	planted      bool
-	acknowledged chan struct{}
-	once         sync.Once
-}
-
-// records cuts a stream into whole bridge records.
-func records(fd int, each func(record []byte) bool) {
-	var held []byte
-	data := make([]byte, 64*1024)
-	for {
-		n := read(fd, data)
-		if n == 0 {
-			return
-		}
-		held = append(held, data[:n]...)
-		for len(held) >= headerSize {
-			size := headerSize + int(binary.BigEndian.Uint32(held[5:9]))
-			if len(held) < size {
-				break
-			}
-			if !each(held[:size]) {
-				return
-			}
-			held = held[size:]
-		}
-	}
-}
-
-func (c *controlPort) toGuest() {
-	records(c.host, func(record []byte) bool {
-		c.lock.Lock()
-		defer c.lock.Unlock()
-		if record[4] == recordOpen {
-			c.connection = binary.BigEndian.Uint32(record[:4])
-		}
-		return writeAll(c.guest, record)
-	})
-	syscall.Shutdown(c.guest, syscall.SHUT_WR)
-}
-
-func (c *controlPort) toHost() {
-	records(c.guest, func(record []byte) bool {
-		if record[4] == recordData && bytes.Contains(record, []byte(`"TestPlantAck"`)) {
-			c.once.Do(func() { close(c.acknowledged) })
-			return true
-		}
-		return writeAll(c.host, record)
-	})
-	syscall.Shutdown(c.host, syscall.SHUT_WR)
-}
-
-// plant asks the guest for one more descriptor, as somebody would who had got at the standby after
-// its baseline was read; returns once the guest has done it.
-func (c *controlPort) plant() {
-	c.lock.Lock()
-	if c.planted || c.connection == 0 {
-		c.lock.Unlock()
-		return
-	}
-	c.planted = true
-	message := []byte(`{"type":"TestPlant"}`)
-	record := make([]byte, headerSize+4, headerSize+4+len(message))
-	binary.BigEndian.PutUint32(record, c.connection)
-	record[4] = recordData
-	binary.BigEndian.PutUint32(record[5:], uint32(4+len(message)))
-	binary.BigEndian.PutUint32(record[9:], uint32(len(message)))
-	writeAll(c.guest, append(record, message...))
-	c.lock.Unlock()
-	select {
-	case <-c.acknowledged:
-		name := fmt.Sprintf("planted-%d", os.Getpid())
-		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o644); err != nil {
-			fmt.Fprintln(os.Stderr, "lying-qemu:", err)
-		}
-	case <-time.After(5 * time.Second):
-		fmt.Fprintln(os.Stderr, "lying-qemu: the guest did not acknowledge TestPlant")
 	}
 }

@@ -2,7 +2,7 @@
 //
 //   node saboteur.mjs SABOTAGE COMMAND ARG…
 //
-// The kit is held to finding each of them (sabotage.test.ts).
+// The conformance kit and the red team's probes are held to finding each of them.
 import { spawn } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -73,6 +73,62 @@ const OUTGOING = {
     m,
   ],
   'no-live-output': (m) => (m.event === 'exec_output' ? [] : [m]),
+  // Whatever the sources say, the reset was fine.
+  credulous: (m) => {
+    if (m.kind !== 'reset_response') return [m]
+    const { error: _, ...rest } = m
+    return [{ ...rest, failed: [], verification_passed: true, divergence_action: 'none' }]
+  },
+  // Gives every reset up at once.
+  hasty: (m) => [m.kind === 'reset_response' ? { ...m, failed: ['wipe'], verification_passed: false } : m],
+  // Compares no image with its manifest.
+  unchecked: (m) => {
+    if (m.kind !== 'boot_result') return [m]
+    const { error: _, ...rest } = m
+    return [{ ...rest, ok: true, vmm_api_state: 'running' }]
+  },
+  // Believes the baseline that somebody wrote beside the snapshot.
+  'forged-baseline': (m) => [m.kind === 'reset_response' ? { ...m, open_fd_count_baseline: 999 } : m],
+  // Takes any evidence for good, and any result for the tool's.
+  believing: (m) => {
+    if (m.kind !== 'exec_response' || m.error === undefined) return [m]
+    const { error: _, ...rest } = m
+    return [{ ...rest, exit_code: 0, evidence_hash: `sha256:${'ab'.repeat(32)}` }]
+  },
+  // Never looks at the snapshot that it starts from.
+  trusting: (m) => {
+    if (m.kind !== 'boot_result') return [m]
+    const { cold_boot_reason: _, ...rest } = m
+    return [{ ...rest, boot_path: 'fast_snapshot' }]
+  },
+  // Takes what a tool printed for a response or a result, if it looks like one.
+  gullible: (m) => {
+    if (m.kind !== 'exec_response') return [m]
+    const { stdout } = /** @type {{ stdout: string }} */ (m)
+    const isText = /** @type {Message | undefined} */ (m.encoding)?.stdout === 'utf-8'
+    const printed = isText ? stdout : Buffer.from(stdout, 'base64').toString('latin1')
+    const forged = /\{[^{}]*"(exec_response|ToolResult)"[^{}]*\}/.exec(printed)
+    if (forged === null) return [m]
+    const { type: _, ...said } = /** @type {Message} */ (JSON.parse(forged[0]))
+    return [{ ...m, ...said, kind: m.kind, request_id: m.request_id }]
+  },
+  // Shows other bytes live than the evidence holds.
+  'altered-live': (m) => [
+    m.event === 'exec_output'
+      ? { ...m, data_b64: Buffer.from(String(m.data_b64), 'base64').fill(0x3f, 0, 1).toString('base64') }
+      : m,
+  ],
+  // Takes any answer of a guest for the one that was asked for.
+  'forged-answer': (m) => {
+    if (m.kind !== 'query_response') return [m]
+    const { error: _, ...rest } = m
+    return [{ ...rest, result: { open_fd_count: 31_337 } }]
+  },
+  // Boots whatever there is.
+  welcoming: (m) =>
+    m.kind === 'boot_result'
+      ? [{ ok: true, kind: m.kind, vmm_api_state: 'running', boot_path: 'cold_boot', ts: m.ts }]
+      : [m],
   'forgiving-cancel': (m) => [m.kind === 'cancel_response' ? { ...m, cancelled: true } : m],
 }
 

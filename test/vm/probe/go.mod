@@ -1,3 +1,0 @@
-module bsm.local/test/probe
-
-go 1.19
