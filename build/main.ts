@@ -198,9 +198,12 @@ try {
       await setUp('start')
       process.exitCode = await tsx('test/fuzz/main.ts', args)
       break
+    case 'redteam':
+    case 'chaos':
+    case 'gates':
     case 'soak':
       await setUp('bench')
-      process.exitCode = await tsx('test/soak/main.ts', args)
+      process.exitCode = await tsx(`test/${verb}/main.ts`, args)
       break
     case 'bench':
       await setUp('bench')

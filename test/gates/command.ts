@@ -1,7 +1,6 @@
-import { join } from 'node:path'
 import { parseArgs, type ParseArgsConfig } from 'node:util'
-import { repository } from '../support/image.ts'
-import { MARK, passed, summary, writeReport, type GateReport } from './report.ts'
+import { escapeText } from '../../cli/format/escape.ts'
+import { commit, MARK, passed, reportPath, summary, writeReport, type GateReport } from './report.ts'
 
 /** The line of progress that a person sees; nothing of it goes to stdout, which is the report's. */
 export type Progress = (line: string) => void
@@ -20,7 +19,7 @@ type Options = NonNullable<ParseArgsConfig['options']>
 type Values<O extends Options> = ReturnType<typeof parseArgs<{ options: O; allowPositionals: true }>>
 
 /** Ends what runs at the first Ctrl-C; the second one, as ever, ends the process at once. */
-function untilInterrupted(): { signal: AbortSignal; done: () => void } {
+export function untilInterrupted(): { signal: AbortSignal; done: () => void } {
   const interrupt = new AbortController()
   const stop = (): void => {
     if (interrupt.signal.aborted) process.exit(130)
@@ -38,13 +37,13 @@ function untilInterrupted(): { signal: AbortSignal; done: () => void } {
   }
 }
 
-const INTERRUPTED = 130
+export const INTERRUPTED = 130
 
-/** A gate's command line: `--help`, `--json`, `--slice`, progress on stderr, Ctrl-C, exit code. */
+/** A gate's command line; `run` gives null where there was nothing to run: `--help`, `--json`, `--slice`, progress on stderr, Ctrl-C, exit code. */
 export async function gate<O extends Options>(
   help: string,
   options: O,
-  run: (values: Values<O>['values'], positionals: string[], with_: Run) => Promise<GateReport>,
+  run: (values: Values<O>['values'], positionals: string[], with_: Run) => Promise<GateReport | null>,
 ): Promise<void> {
   let parsed: Values<O>
   try {
@@ -61,15 +60,24 @@ export async function gate<O extends Options>(
   }
   const { signal, done } = untilInterrupted()
   try {
-    const made = await run(parsed.values, parsed.positionals, {
+    const before = commit()
+    const ran = await run(parsed.values, parsed.positionals, {
       signal,
       progress: (line) => console.error(line),
     })
+    if (ran === null) return
+    const after = commit()
+    const made: GateReport = {
+      ...ran,
+      commit: before === after ? before : `${before}, then ${after}`,
+      asked: askedOf(options, values, parsed.positionals),
+      interrupted: signal.aborted,
+    }
     if (values['json'] === true) console.log(JSON.stringify(made))
     const path = reportPath(made)
     writeReport(path, made)
     for (const { id, outcome, reason } of made.items)
-      if (outcome !== 'held') console.error(`${MARK[outcome]} ${id}: ${outcome}: ${reason}`)
+      if (outcome !== 'held') console.error(escapeText(`${MARK[outcome]} ${id}: ${outcome}: ${reason}`))
     console.error(`${summary(made)}\n  report: ${path}`)
     process.exitCode = signal.aborted ? INTERRUPTED : passed(made) ? 0 : 1
   } catch (error) {
@@ -83,8 +91,15 @@ export async function gate<O extends Options>(
   }
 }
 
-const reportPath = ({ gate: name, helper, slice }: GateReport): string =>
-  join(repository, 'out/gates', `${[name, helper, slice && 'slice'].filter(Boolean).join('-')}.json`)
+/** Options of every gate that do not make its run another one than the whole. */
+const OF_THE_WHOLE = ['help', 'json', 'slice', 'helper']
+
+function askedOf(options: Options, values: Record<string, unknown>, positionals: string[]): string[] {
+  const given = Object.entries(values).filter(
+    ([name, value]) => !OF_THE_WHOLE.includes(name) && value !== options[name]?.default,
+  )
+  return [...given.map(([name, value]) => `--${name} ${String(value)}`), ...positionals]
+}
 
 /** A whole number of an option. */
 export function wholeNumber(option: string, text: string, min: number, max: number): number {

@@ -1,17 +1,18 @@
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, renameSync, writeFileSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { arch, cpus, platform, release, totalmem } from 'node:os'
-import { dirname } from 'node:path'
+import { dirname, join } from 'node:path'
 import * as z from 'zod'
 import { HELPERS } from '../support/helper-binary.ts'
 import { repository } from '../support/image.ts'
 
 /** What one gate did and found, as its `--json` prints it and as `npm run gates` keeps it. */
 
-const REPORT_SCHEMA = 'bsm-gate/1'
+const REPORT_SCHEMA = 'bsm-gate/2'
 
-const Outcome = z.enum(['held', 'broken', 'not run'])
-type Outcome = z.infer<typeof Outcome>
+export const Outcome = z.enum(['held', 'broken', 'not run'])
+export type Outcome = z.infer<typeof Outcome>
 
 const Machine = z.strictObject({
   host_os: z.string(),
@@ -27,6 +28,8 @@ type Machine = z.infer<typeof Machine>
 const Item = z.strictObject({
   id: z.string(),
   group: z.string(),
+  /** Who attacked, where that differs between items. */
+  attacker: z.string().optional(),
   /** What is promised: a sentence that this item tried to make untrue. */
   promise: z.string(),
   outcome: Outcome,
@@ -35,6 +38,8 @@ const Item = z.strictObject({
   ms: z.number().nonnegative(),
   /** How often it was tried: inputs, dispatches. */
   count: z.int().nonnegative(),
+  /** What each status took that was asked for meanwhile, in milliseconds. */
+  status_ms: z.array(z.number()).optional(),
 })
 export type Item = z.infer<typeof Item>
 
@@ -49,7 +54,7 @@ export type Series = z.infer<typeof Series>
 
 const GateReport = z.strictObject({
   schema: z.literal(REPORT_SCHEMA),
-  gate: z.enum(['fuzz', 'soak']),
+  gate: z.enum(['fuzz', 'soak', 'redteam', 'chaos']),
   /** The helper that was run and its VMs' accelerator; null of a gate that tries both, or none. */
   helper: z.enum(HELPERS).nullable(),
   accelerator: z.string().nullable(),
@@ -59,6 +64,10 @@ const GateReport = z.strictObject({
   commit: z.string(),
   machine: Machine,
   slice: z.boolean(),
+  /** What was asked for beside helper and slice: with any, it is not the gate's whole run. */
+  asked: z.array(z.string()),
+  /** Ended by Ctrl-C before it was through. */
+  interrupted: z.boolean(),
   seed: z.int(),
   items: z.array(Item),
   series: z.array(Series),
@@ -77,15 +86,27 @@ function machine(): Machine {
   }
 }
 
-/** The commit that was run; `+` behind it says that files of the checkout differ from it. */
-function commit(): string {
-  const git = (...args: string[]) =>
-    execFileSync('git', ['-C', repository, ...args], {
-      encoding: 'utf8',
-      stdio: ['ignore', 'pipe', 'ignore'],
-    }).trim()
+const git = (...args: string[]): string =>
+  execFileSync('git', ['-C', repository, ...args], {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'ignore'],
+    maxBuffer: 1 << 28,
+  })
+
+/** What a gate runs does not depend on these. */
+const RUN_FILES = ['--', '.', ':(exclude)docs']
+
+/** The commit of the checkout; `+` and a digest behind it say that files differ from it, and which difference it is. */
+export function commit(): string {
   try {
-    return `${git('rev-parse', '--short=12', 'HEAD')}${git('status', '--porcelain') === '' ? '' : '+'}`
+    const head = git('rev-parse', '--short=12', 'HEAD').trim()
+    const changed = git('diff', 'HEAD', '--binary', ...RUN_FILES)
+    const added = git('ls-files', '--others', '--exclude-standard', '-z', ...RUN_FILES)
+    if (changed === '' && added === '') return head
+    const digest = createHash('sha256').update(changed)
+    for (const path of added.split('\0').filter((name) => name !== ''))
+      digest.update(`\0${path}\0`).update(readFileSync(join(repository, path)))
+    return `${head}+${digest.digest('hex').slice(0, 8)}`
   } catch {
     return 'unknown'
   }
@@ -105,6 +126,8 @@ export function report(since: Date, made: Made, until = new Date()): GateReport 
     helper: null,
     accelerator: null,
     series: [],
+    asked: [],
+    interrupted: false,
     ...made,
   })
 }
@@ -112,7 +135,7 @@ export function report(since: Date, made: Made, until = new Date()): GateReport 
 /** How a terminal shows an outcome. */
 export const MARK: Record<Outcome, string> = { held: '✓', broken: '✗', 'not run': '–' }
 
-const countOf = (items: readonly Item[], outcome: Outcome): number =>
+export const countOf = (items: readonly Pick<Item, 'outcome'>[], outcome: Outcome): number =>
   items.filter((item) => item.outcome === outcome).length
 
 /** A gate fails by what is broken, and by having run nothing: what was not run has not passed. */
@@ -125,6 +148,27 @@ export function summary(made: GateReport): string {
   const of = (outcome: Outcome) => `${countOf(items, outcome)} ${outcome}`
   const name = made.helper === null ? made.gate : `${made.gate} on ${made.helper}`
   return `${name}: ${of('held')}, ${of('broken')}, ${of('not run')}; ${tries} tries; ${made.seconds.toFixed(1)} s`
+}
+
+export const REPORTS = join(repository, 'out/gates')
+
+/** Where a gate's last run is kept; one that was asked for a part lies beside the whole one. */
+export function reportPath(
+  of: Pick<GateReport, 'gate' | 'helper' | 'slice' | 'asked'>,
+  folder = REPORTS,
+): string {
+  const words = [of.gate, of.helper, of.slice && 'slice', of.asked.length > 0 && 'part']
+  return join(folder, `${words.filter(Boolean).join('-')}.json`)
+}
+
+/** The report at a path, or null where there is none that this version can read. */
+export function readReport(path: string): GateReport | null {
+  if (!existsSync(path)) return null
+  try {
+    return GateReport.parse(JSON.parse(readFileSync(path, 'utf8')))
+  } catch {
+    return null
+  }
 }
 
 /** Written beside and renamed: one that was cut off is not taken for a report. */

@@ -1,0 +1,78 @@
+import { rmSync } from 'node:fs'
+import { isStillTrue, JOBS, nameOf, whyNot, type Choice, type Job } from './plan.ts'
+import type { Trial } from './facts.ts'
+import { passed, readReport, reportPath, summary } from './report.ts'
+
+export type Surroundings = {
+  /** Where the gates leave their reports. */
+  folder: string
+  /** The state of the files as it is now. */
+  commit: () => string
+  say: (line: string) => void
+  /** Runs a gate's program to its end, and gives its exit code. */
+  start: (args: string[]) => Promise<number | null>
+}
+
+export type Trials = {
+  /** All of the plan, for the page. */
+  trials: Trial[]
+  /** Those that were asked for now. */
+  wanted: Trial[]
+}
+
+/** Runs what was asked for and has no report that is still true, one after the other. */
+export async function runJobs(
+  asked: Choice & { fresh: boolean },
+  signal: AbortSignal,
+  around: Surroundings,
+): Promise<Trials> {
+  const trials: Trial[] = []
+  const wanted: Trial[] = []
+  for (const job of JOBS) {
+    const why = whyNot(job, asked)
+    const trial =
+      why === null ? await made(job, asked, signal, around) : earlier(job, why, asked.slice, around)
+    trials.push(trial)
+    if (why === null) wanted.push(trial)
+  }
+  return { trials, wanted }
+}
+
+const pathOf = ({ gate, helper }: Job, slice: boolean, folder: string): string =>
+  reportPath({ gate, helper, slice, asked: [] }, folder)
+
+async function made(
+  job: Job,
+  { slice, fresh }: { slice: boolean; fresh: boolean },
+  signal: AbortSignal,
+  { folder, commit, say, start }: Surroundings,
+): Promise<Trial> {
+  const path = pathOf(job, slice, folder)
+  const kept = readReport(path)
+  if (!fresh && kept !== null && isStillTrue(kept, commit())) {
+    say(`= ${summary(kept)}; kept from ${kept.finished_at}`)
+    return { job, report: kept }
+  }
+  if (signal.aborted) return { job, report: null, why: 'cut off before it began' }
+  // An old report must not be taken for that of a run that leaves none.
+  rmSync(path, { force: true })
+  say(`\n▸ ${nameOf(job)}${slice ? ', a slice' : ''}`)
+  const code = await start([
+    `test/${job.gate}/main.ts`,
+    ...(job.helper === null ? [] : ['--helper', job.helper]),
+    ...(slice ? ['--slice'] : []),
+  ])
+  const report = readReport(path)
+  return report === null
+    ? { job, report, why: `it ended with ${code ?? 'a signal'} and left no report` }
+    : { job, report }
+}
+
+/** What was not asked for now may have a report of an earlier run. */
+function earlier(job: Job, why: string, slice: boolean, { folder }: Surroundings): Trial {
+  const report = readReport(pathOf(job, slice, folder))
+  return report === null ? { job, report, why } : { job, report }
+}
+
+/** It was run to its end, and nothing of it is broken. */
+export const isGood = ({ report }: Trial): boolean => report !== null && !report.interrupted && passed(report)

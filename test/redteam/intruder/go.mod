@@ -1,0 +1,3 @@
+module bsm.local/test/intruder
+
+go 1.19

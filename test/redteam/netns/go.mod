@@ -1,0 +1,3 @@
+module bsm.local/test/netns
+
+go 1.19

@@ -1,0 +1,236 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import * as z from 'zod'
+import { buildGo } from '../../support/go-binary.ts'
+import type { Helper } from '../../support/helper.ts'
+import { must, probe, type Defect, type Group, type Probe } from '../probe.ts'
+import type { Stage } from '../stage.ts'
+
+/** What a tool cannot do. A program of ours tries it all, each in a process of its own (`../intruder`). */
+
+/** Where the program is put in the guest. */
+export const INTRUDER = '/tmp/intruder'
+export const INTRUSION_MS = 120_000
+
+let built: Buffer | null = null
+export function intruder(): Buffer {
+  if (built !== null) return built
+  const dir = mkdtempSync(join(tmpdir(), 'bsm-intruder-'))
+  try {
+    buildGo('test/redteam/intruder', join(dir, 'intruder'), 'arm64')
+    return (built = readFileSync(join(dir, 'intruder')))
+  } finally {
+    rmSync(dir, { recursive: true })
+  }
+}
+
+type Outcomes = Record<string, string>
+/** One run tries everything, and a VM needs no second. */
+const known = new WeakMap<Helper, Map<string, Promise<Outcomes>>>()
+
+function intrusion(stage: Stage): Promise<Outcomes> {
+  const ofVm = known.get(stage.vm) ?? new Map<string, Promise<Outcomes>>()
+  known.set(stage.vm, ofVm)
+  const outcomes = ofVm.get(stage.privilege) ?? intrude(stage)
+  ofVm.set(stage.privilege, outcomes)
+  return outcomes
+}
+
+async function intrude(stage: Stage): Promise<Outcomes> {
+  const { stdout, stderr, exit_code, error } = await stage.tool(INTRUDER, {
+    files_in: [{ path: INTRUDER, mode: 0o755, data_b64: intruder().toString('base64') }],
+    deadline_ms: INTRUSION_MS,
+  })
+  if (stdout === '')
+    throw new Error(`the intruder ended with ${exit_code}: ${stderr} ${error?.message ?? ''}`)
+  const outcomes = z.record(z.string(), z.string()).parse(JSON.parse(stdout || 'null'))
+  for (const control of ['control-open-own', 'control-socket-unix'])
+    must(
+      outcomes[control] === 'allowed',
+      `what is allowed was not: ${control}: ${outcomes[control]} ${stderr}`,
+    )
+  // Unconfined, it changes its VM: whoever comes next gets another.
+  await stage.vm.reset()
+  return outcomes
+}
+
+/** Refused by the filter or for want of privilege; a mere EINVAL would mean that the call was entered. */
+const REFUSED = /^(operation not permitted|function not implemented|signal: bad system call.*)$/
+const OUT_OF_REACH =
+  /^(permission denied|operation not permitted|no such file or directory|no such device.*|read-only file system|input\/output error|(open|write) .*(permission denied|operation not permitted))$/
+
+const UNCONFINED: Defect = { when: 'a tool is root and unfiltered', asRoot: '' }
+
+/** Probes by attempts of the program: the outcome of each has to match `pattern`. */
+export const attempts = (
+  group: Group,
+  pattern: RegExp,
+  promise: (what: string) => string,
+  defect: Defect,
+  names: Record<string, string>,
+): Probe[] =>
+  Object.entries(names).map(([name, what]) =>
+    probe({
+      id: `${group === 'Egress' ? 'egress' : 'escape'}.${name}`,
+      group,
+      attacker: 'tool',
+      promise: promise(what),
+      needs: 'vm',
+      budgetMs: INTRUSION_MS + 60_000,
+      run: async (stage) => {
+        const outcome = (await intrusion(stage))[name]
+        must(outcome !== undefined && pattern.test(outcome), outcome ?? 'it was not tried')
+        return outcome
+      },
+      defect,
+    }),
+  )
+
+const calls = attempts('Escape and privilege', REFUSED, (what) => `A tool cannot ${what}.`, UNCONFINED, {
+  'unshare-user': 'make a user namespace',
+  'unshare-mount': 'make a mount namespace',
+  'unshare-pid': 'make a process namespace',
+  'unshare-net': 'make a network namespace',
+  'clone-user': 'clone into a user namespace',
+  'clone3-user': 'clone3 into a user namespace',
+  setns: 'enter a namespace',
+  'ptrace-init': 'trace the dispatcher',
+  'ptrace-traceme': 'have itself traced',
+  'vm-readv': 'read the memory of another process',
+  'vm-writev': 'write the memory of another process',
+  'pidfd-getfd': 'take a descriptor of another process',
+  'io-uring': 'use io_uring',
+  bpf: 'load a BPF program',
+  perf: 'use perf events',
+  userfaultfd: 'use userfaultfd',
+  keyctl: 'reach a keyring',
+  'add-key': 'leave a key in a keyring',
+  'request-key': 'ask a keyring for a key',
+  'mount-tmpfs': 'mount a file system',
+  'mount-remount': 'mount the root again, writable',
+  fsopen: 'open a file system to mount',
+  'open-tree': 'clone a mount',
+  'pivot-root': 'pivot the root',
+  chroot: 'change its root',
+  'open-by-handle': 'open a file by its handle',
+  'init-module': 'load a kernel module',
+  'finit-module': 'load a kernel module from a file',
+  kexec: 'load another kernel',
+  'kexec-file': 'load another kernel from a file',
+  reboot: 'reboot the machine',
+  swapon: 'swap to a file',
+  settimeofday: 'set the clock',
+  'clock-settime': 'set the clock by its id',
+  sethostname: 'set the host name',
+  'setuid-root': 'become root',
+  'mknod-vda': 'make a device node of the disk',
+  'mknod-mem': 'make a device node of the memory',
+  'kill-init': 'signal the dispatcher',
+})
+
+const places = attempts(
+  'Escape and privilege',
+  OUT_OF_REACH,
+  (what) => `A tool cannot ${what}.`,
+  UNCONFINED,
+  {
+    'read-vport': 'read a virtio port',
+    'write-vport': 'write to a virtio port',
+    'read-hvc': 'read the console',
+    'write-hvc': 'write to the console',
+    'read-vda': 'read the disk as a device',
+    'write-vda': 'write to the disk as a device',
+    'read-kmsg': 'read the kernel log',
+    'read-kcore': "read the kernel's memory",
+    'read-hwrng': 'drain the hardware random number generator',
+    'read-init-env': "read the dispatcher's environment",
+    'read-init-mem': "open the dispatcher's memory",
+    'read-init-maps': "read the dispatcher's memory map",
+    'list-init-fds': "follow the dispatcher's descriptors",
+    'write-sysrq': 'press SysRq',
+    'write-sysctl': 'write a kernel setting',
+    'write-cgroup': 'leave its cgroup',
+    'write-oom': 'hide from the OOM killer',
+    'write-image-json': "replace the dispatcher's own files",
+    'read-shadow': 'read a file of root',
+  },
+)
+
+/** What a shell sees of its own confinement. */
+const seen = (
+  id: string,
+  promise: string,
+  command: string,
+  isFine: (stdout: string) => boolean,
+  defect: Defect = UNCONFINED,
+): Probe =>
+  probe({
+    id: `escape.${id}`,
+    group: 'Escape and privilege',
+    attacker: 'tool',
+    promise,
+    needs: 'vm',
+    run: async (stage) => {
+      const { stdout } = await stage.tool(command)
+      must(isFine(stdout), stdout.slice(0, 500))
+    },
+    defect,
+  })
+
+const views: readonly Probe[] = [
+  seen(
+    'user',
+    'A tool is an unprivileged user without other groups.',
+    'id',
+    (stdout) => /^uid=1000\(sandbox\) gid=1000\(sandbox\)/.test(stdout) && !/groups=.*\b0\b/.test(stdout),
+  ),
+  seen(
+    'capabilities',
+    'A tool has no capability in any set.',
+    'grep ^Cap /proc/self/status',
+    (stdout) => stdout.trim().split('\n').length === 5 && /^(Cap\w+:\s+0{16}\n?){5}$/.test(stdout),
+  ),
+  seen('no-new-privs', 'A tool can gain no privilege.', 'grep NoNewPrivs /proc/self/status', (stdout) =>
+    /NoNewPrivs:\s+1/.test(stdout),
+  ),
+  seen('seccomp', 'A tool runs under a seccomp filter.', 'grep "^Seccomp:" /proc/self/status', (stdout) =>
+    /Seccomp:\s+2/.test(stdout),
+  ),
+  seen(
+    'descriptors',
+    'A tool inherits no descriptor but its three streams.',
+    'ls /proc/self/fd',
+    // the fourth is the directory that ls itself reads
+    (stdout) => stdout.trim() === '0\n1\n2\n3',
+    { when: 'a descriptor is handed on', asRoot: 'exec 7</dev/null' },
+  ),
+  seen(
+    'cgroup',
+    'A tool has a cgroup of its own.',
+    'cat /proc/self/cgroup',
+    (stdout) => /^0::\/.+/m.test(stdout),
+    { when: 'a tool is in the root cgroup', asRoot: 'echo $$ > /sys/fs/cgroup/cgroup.procs' },
+  ),
+  seen(
+    'command-lines',
+    'A tool sees no process of the dispatcher.',
+    'cat /proc/[0-9]*/cmdline 2>/dev/null | tr "\\0" "\\n"; true',
+    (stdout) => !/\/init|dispatcher|bridge|bsm/i.test(stdout),
+  ),
+  seen(
+    'setuid-programs',
+    'There is no setuid program.',
+    'find / -xdev -perm -4000 -type f 2>/dev/null | head; echo end',
+    (stdout) => stdout === 'end\n',
+    { when: 'a program is setuid', asRoot: 'cp /bin/busybox /tmp/su; chmod 4755 /tmp/su' },
+  ),
+  seen(
+    'writable-places',
+    'Nothing but its home and temporary places is writable for a tool.',
+    'find / -xdev -type d -writable 2>/dev/null | grep -vE "^/(proc|tmp|dev/shm|home/sandbox|run/user)" ; echo end',
+    (stdout) => stdout === 'end\n',
+  ),
+]
+
+export const CONFINEMENT: readonly Probe[] = [...calls, ...places, ...views]

@@ -1,0 +1,16 @@
+/** Ways of `../support/saboteur.mjs` to break a promise that probes are held to noticing. */
+export type Sabotage =
+  | 'idle-reset'
+  | 'credulous'
+  | 'hasty'
+  | 'believing'
+  | 'trusting'
+  | 'unchecked'
+  | 'forged-baseline'
+  | 'gullible'
+  | 'untold-cut'
+  | 'wrong-exit'
+  | 'always-zero'
+  | 'altered-live'
+  | 'forged-answer'
+  | 'welcoming'
