@@ -1,18 +1,19 @@
 import { defineConfig } from 'vitest/config'
 import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
-/** On a new machine the largest files start first; the kit takes longest by far, and its file is the smallest. */
-class KitFirst extends BaseSequencer {
+/** On a new machine the largest files start first; the longest have the smallest: the kit, the slice of the gates. */
+class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const sorted = await super.sort(files)
-    const isKit = ({ moduleId }: TestSpecification) => /conformance\/conformance(-vz)?\.test/.test(moduleId)
-    return [...sorted.filter(isKit), ...sorted.filter((file) => !isKit(file))]
+    const isLong = ({ moduleId }: TestSpecification) =>
+      /(conformance\/conformance(-vz)?|gates\/slice)\.test/.test(moduleId)
+    return [...sorted.filter(isLong), ...sorted.filter((file) => !isLong(file))]
   }
 }
 
 export default defineConfig({
   test: {
-    sequence: { sequencer: KitFirst },
+    sequence: { sequencer: LongestFirst },
     projects: [
       {
         test: {

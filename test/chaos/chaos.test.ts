@@ -78,13 +78,6 @@ describe('chaos', () => {
     await auditVerifies(world)
   })
 
-  for (const id of ['rest.vm.kill', 'rest.helper.kill'])
-    it(`${id} holds`, async () => {
-      const { outcome, reason, count } = await run(world, named(id), 1, never)
-      expect(`${outcome}: ${reason}`).toMatch(/^held: ready again by itself 1$/)
-      expect(count).toBe(1)
-    })
-
   it('notices a dispatch whose reset is not verified, and that degraded is not ready', async () => {
     await world.start()
     await world.rest()

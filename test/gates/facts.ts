@@ -115,12 +115,14 @@ export const STATUS_GOAL = { p50: 50, p99: 250 } as const
 export const TITLE: Record<Gate, string> = {
   fuzz: 'Fuzzing',
   redteam: 'Red team',
+  defects: 'Red team, on a product with defects',
   chaos: 'Chaos',
   soak: 'Soak',
 }
 export const WHAT: Record<Gate, string> = {
   fuzz: 'Every parser is fed changed inputs.',
   redteam: 'A hostile tool, guest, host and agent attack real VMs.',
+  defects: 'Each probe is run where its promise is not kept, and has to notice.',
   chaos: 'App, helper and VM are killed, stopped and starved at the worst moment.',
   soak: 'Dispatches with resets in a row, each looking for what the others left.',
 }

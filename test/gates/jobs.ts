@@ -1,5 +1,5 @@
 import { rmSync } from 'node:fs'
-import { isStillTrue, JOBS, nameOf, whyNot, type Choice, type Job } from './plan.ts'
+import { isStillTrue, JOBS, nameOf, PROGRAM, whyNot, type Choice, type Job } from './plan.ts'
 import type { Trial } from './facts.ts'
 import { passed, readReport, reportPath, summary } from './report.ts'
 
@@ -58,7 +58,7 @@ async function made(
   rmSync(path, { force: true })
   say(`\n▸ ${nameOf(job)}${slice ? ', a slice' : ''}`)
   const code = await start([
-    `test/${job.gate}/main.ts`,
+    PROGRAM[job.gate],
     ...(job.helper === null ? [] : ['--helper', job.helper]),
     ...(slice ? ['--slice'] : []),
   ])

@@ -1,8 +1,17 @@
 import { HELPERS, type Which } from '../support/helper-binary.ts'
 import type { GateReport } from './report.ts'
 
-export const GATES = ['fuzz', 'redteam', 'chaos', 'soak'] as const satisfies GateReport['gate'][]
+export const GATES = ['fuzz', 'redteam', 'defects', 'chaos', 'soak'] as const satisfies GateReport['gate'][]
 export type Gate = (typeof GATES)[number]
+
+/** What runs each; all have the same options. */
+export const PROGRAM: Record<Gate, string> = {
+  fuzz: 'test/fuzz/main.ts',
+  redteam: 'test/redteam/main.ts',
+  defects: 'test/redteam/defects.ts',
+  chaos: 'test/chaos/main.ts',
+  soak: 'test/soak/main.ts',
+}
 
 /** One run of a gate. */
 export type Job = {
@@ -20,6 +29,7 @@ export const JOBS: readonly Job[] = [
   { gate: 'fuzz', helper: null },
   { gate: 'redteam', helper: 'qemu' },
   { gate: 'redteam', helper: 'vz' },
+  { gate: 'defects', helper: 'qemu', notInSlice: 'a part of npm test by itself' },
   { gate: 'chaos', helper: 'qemu' },
   { gate: 'chaos', helper: 'vz', notInSlice: QUICK },
   { gate: 'soak', helper: 'qemu' },

@@ -54,7 +54,7 @@ export type Series = z.infer<typeof Series>
 
 const GateReport = z.strictObject({
   schema: z.literal(REPORT_SCHEMA),
-  gate: z.enum(['fuzz', 'soak', 'redteam', 'chaos']),
+  gate: z.enum(['fuzz', 'soak', 'redteam', 'defects', 'chaos']),
   /** The helper that was run and its VMs' accelerator; null of a gate that tries both, or none. */
   helper: z.enum(HELPERS).nullable(),
   accelerator: z.string().nullable(),

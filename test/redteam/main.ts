@@ -1,9 +1,8 @@
 import { COMMON, gate, UsageError } from '../gates/command.ts'
-import { MARK, report, type Item } from '../gates/report.ts'
+import { report } from '../gates/report.ts'
 import { acceleratorOf, HELPERS, helperBinary } from '../support/helper-binary.ts'
-import { Arena } from './arena.ts'
-import { OF_THE_HELPER } from './probe.ts'
-import { PROBES } from './probes/index.ts'
+import { chosen } from './choice.ts'
+import { attack } from './run.ts'
 
 const HELP = `npm run redteam -- [--helper qemu|vz] [--only PATTERN] [--slice] [--list] [--json]
 
@@ -28,32 +27,13 @@ await gate(
     const which = HELPERS.find((one) => one === helper)
     if (which === undefined || names.length > 0)
       throw new UsageError(`--helper takes ${HELPERS.join(' or ')}, and there are no other arguments.`)
-    const pattern = new RegExp(only, 'i')
-    const chosen = PROBES.filter(
-      ({ id, group, promise, slice: isQuick }) =>
-        (!slice || (isQuick === true && (which === 'qemu' || OF_THE_HELPER.includes(group)))) &&
-        [id, group, promise].some((text) => pattern.test(text)),
-    )
-    if (chosen.length === 0) throw new UsageError(`There is no probe like ${only}.`)
+    const probes = chosen({ which, slice, only })
     if (list) {
-      for (const { id, attacker, promise } of chosen) console.log(`${id} [${attacker}] ${promise}`)
+      for (const { id, attacker, promise } of probes) console.log(`${id} [${attacker}] ${promise}`)
       return null
     }
     const accelerator = await acceleratorOf(await helperBinary(which))
-    const arena = new Arena(which)
-    const items: Item[] = []
-    try {
-      for (const probe of chosen) {
-        const { outcome, reason, ms, statusMs } = run.signal.aborted
-          ? { outcome: 'not run' as const, reason: 'cut off', ms: 0, statusMs: [] }
-          : await arena.run(probe)
-        const { id, group, attacker, promise } = probe
-        items.push({ id, group, attacker, promise, outcome, reason, ms, count: 1, status_ms: statusMs })
-        run.progress(`${MARK[outcome]} ${id} (${(ms / 1000).toFixed(1)} s)`)
-      }
-    } finally {
-      await arena.close()
-    }
+    const items = await attack(which, probes, run)
     return report(since, { gate: 'redteam', helper: which, accelerator, slice, seed: 0, items })
   },
 )

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import * as z from 'zod'
 import { buildGo } from '../../support/go-binary.ts'
-import type { Helper } from '../../support/helper.ts'
+import type { GuestImage } from '../../support/image.ts'
 import { must, probe, type Defect, type Group, type Probe } from '../probe.ts'
 import type { Stage } from '../stage.ts'
 
@@ -26,14 +26,14 @@ export function intruder(): Buffer {
 }
 
 type Outcomes = Record<string, string>
-/** One run tries everything, and a VM needs no second. */
-const known = new WeakMap<Helper, Map<string, Promise<Outcomes>>>()
+/** One run tries everything; of the same image and tool a second would try the same. */
+const known = new WeakMap<GuestImage, Map<string, Promise<Outcomes>>>()
 
 function intrusion(stage: Stage): Promise<Outcomes> {
-  const ofVm = known.get(stage.vm) ?? new Map<string, Promise<Outcomes>>()
-  known.set(stage.vm, ofVm)
-  const outcomes = ofVm.get(stage.privilege) ?? intrude(stage)
-  ofVm.set(stage.privilege, outcomes)
+  const ofImage = known.get(stage.image) ?? new Map<string, Promise<Outcomes>>()
+  known.set(stage.image, ofImage)
+  const outcomes = ofImage.get(stage.privilege) ?? intrude(stage)
+  ofImage.set(stage.privilege, outcomes)
   return outcomes
 }
 
@@ -62,6 +62,8 @@ const OUT_OF_REACH =
 
 const UNCONFINED: Defect = { when: 'a tool is root and unfiltered', asRoot: '' }
 
+const QUICK = ['mount-tmpfs', 'ptrace-init', 'write-vport', 'tcp-internet']
+
 /** Probes by attempts of the program: the outcome of each has to match `pattern`. */
 export const attempts = (
   group: Group,
@@ -77,6 +79,7 @@ export const attempts = (
       attacker: 'tool',
       promise: promise(what),
       needs: 'vm',
+      slice: QUICK.includes(name),
       budgetMs: INTRUSION_MS + 60_000,
       run: async (stage) => {
         const outcome = (await intrusion(stage))[name]

@@ -96,6 +96,7 @@ const bounded = bombs.map(({ id, promise, command, most, unit, extras, defect })
     attacker: 'tool',
     promise,
     needs: 'vm',
+    slice: id === 'descriptors',
     run: async (stage) => {
       const { stdout } = await stage.tool(command, extras)
       const got = Number(stdout.trim().split('\n').at(-1) ?? 0)
@@ -144,6 +145,7 @@ const ended = dodges.map(({ id, what, command }) =>
     attacker: 'tool',
     promise: `A tool that ${what} ends at its deadline, whole.`,
     needs: 'vm',
+    slice: id === 'double-fork',
     run: async (stage) => {
       const before = await running(stage)
       await stage.tool(command, { deadline_ms: 1_500 })
