@@ -13,7 +13,7 @@ with fast-check; the guest's with Go's own fuzzer, guided by coverage; both help
 About a million inputs; the same seed gives the same ones (but for Go's, whose slice is its kept inputs alone).
 
   NAME       only targets whose name contains it (${TARGETS.map(({ id }) => id).join(', ')}, go, spawned)
-  --slice    a fortieth of the inputs: a quick look, and what runs in process is a part of npm test
+  --slice    a fortieth of the inputs: a quick look, and a part of npm test
   --seed N   another start than 1
   --json     the report on stdout; it is also kept in out/gates/fuzz.json`
 

@@ -2,10 +2,9 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { executed, keptInputs } from './go.ts'
 import { passed } from '../gates/report.ts'
-import { fuzz, SLICE } from './run.ts'
+import { fuzz } from './run.ts'
 import { asProperty, must, type Target } from './target.ts'
 import { honest } from './targets/evidence.ts'
-import { TARGETS } from './targets/index.ts'
 import { expectedLines } from './targets/ndjson.ts'
 
 const run = { signal: new AbortController().signal, progress: () => undefined }
@@ -70,12 +69,6 @@ describe('the fuzzer', () => {
     expect(keptInputs('=== RUN\n    --- PASS: FuzzParse/seed#0 (0.00s)\n--- PASS: FuzzParse (0.00s)\n')).toBe(
       1,
     )
-  })
-})
-
-describe('a slice of the inputs', () => {
-  it.each(TARGETS.map((one) => [one.id, one] as const))('%s', async (_, one) => {
-    expect(await fuzz(one, { seed: 1, scale: SLICE }, run)).toMatchObject({ outcome: 'held', reason: '' })
   })
 })
 

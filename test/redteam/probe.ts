@@ -12,6 +12,7 @@ export const GROUPS = [
   'Egress',
   'Output as attack',
   'Lying substrate',
+  'Tampered snapshots',
   'Agents',
 ] as const
 export type Group = (typeof GROUPS)[number]

@@ -87,7 +87,7 @@ const tampered = (
   rest: Rest = {},
 ): Probe =>
   probe({
-    ...{ id: `snapshot.${id}`, group: 'Lying substrate', attacker: 'host', promise },
+    ...{ id: `snapshot.${id}`, group: 'Tampered snapshots', attacker: 'host', promise },
     ...{ needs: 'own-vm', run, defect, budgetMs: 120_000, ...rest },
   })
 

@@ -203,6 +203,17 @@ final class ChannelTests: XCTestCase {
         }
     }
 
+    func testAMessageOfAnotherPortIsMalformed() throws {
+        let answer: JSON = .record(["type": JSON("KillAck"), "command_id": JSON(UUID().uuidString), "killed": JSON(true)])
+        let guest = FakeGuest()
+        let (channel, seen) = channel(.query) { _ in FakeConnection(guest.near) }
+        try channel.open(ms: 1_000)
+        try guest.send(answer)
+        eventually("the end") { seen.closed.current.first?.code == .frameMalformed }
+        XCTAssertEqual(seen.messages.current.count, 0)
+        guest.hangUp()
+    }
+
     func testEachDescriptorIsClosedOnce() throws {
         let (first, second) = (FakeGuest(), FakeGuest())
         let connections = [FakeConnection(first.near), FakeConnection(second.near)]
@@ -243,12 +254,12 @@ final class ChannelTests: XCTestCase {
 }
 
 final class ControlTests: XCTestCase {
-    private func connected() throws -> (Control, Queries, FakeGuest, Channel) {
+    private func connected(_ port: GuestPort = .control) throws -> (Control, Queries, FakeGuest, Channel) {
         let guest = FakeGuest()
         var control: Control?
         var queries: Queries?
         let channel = Channel(
-            .control, dial: { _ in FakeConnection(guest.near) },
+            port, dial: { _ in FakeConnection(guest.near) },
             events: Channel.Events(
                 message: {
                     control?.take($0)
@@ -317,7 +328,7 @@ final class ControlTests: XCTestCase {
     }
 
     func testQueriesAreToldApartAndHeldToTheirForm() throws {
-        let (_, queries, guest, channel) = try connected()
+        let (_, queries, guest, channel) = try connected(.query)
         let first = Worker.run("fd") { try queries.ask(.openFdCount, ms: 5_000) }
         let asked = try guest.receive()
         let second = Worker.run("list") { try queries.ask(.processList, ms: 5_000) }
