@@ -70,14 +70,7 @@ const FAULTY: [At, (keyof typeof FAULTS)[]][] = [
 /** Found by use: of the helper no one asks anything while nothing runs, and a standby is not spoken to. */
 const FOUND_BY_USE = new Set(['rest.helper.stop', 'rest.standby.stop'])
 
-const SLICE = new Set([
-  'rest.app.kill',
-  'rest.helper.kill',
-  'dispatch.vm.kill',
-  'reset.standby.kill',
-  'restore.helper.kill',
-  'dispatch.full',
-])
+const SLICE = new Set(['rest.app.kill', 'rest.helper.kill', 'restore.helper.kill', 'dispatch.full'])
 
 const ROUND_MS = 150_000
 /** The helper's own deadlines are long: a boot has 180 s, and a reset 120 s behind its dispatch. */
