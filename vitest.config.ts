@@ -1,12 +1,12 @@
 import { defineConfig } from 'vitest/config'
 import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
-/** On a new machine the largest files start first; the longest have the smallest: the kit, the slice of the gates. */
+/** On a new machine the largest files start first; the longest have the smallest: the kit, the red team, the slice of the gates. */
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const sorted = await super.sort(files)
     const isLong = ({ moduleId }: TestSpecification) =>
-      /(conformance\/conformance(-vz)?|gates\/slice)\.test/.test(moduleId)
+      /(conformance\/conformance(-vz)?|gates\/slice|redteam\/redteam)\.test/.test(moduleId)
     return [...sorted.filter(isLong), ...sorted.filter((file) => !isLong(file))]
   }
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { gateReport, item } from './fixture.ts'
 import { isGood, runJobs, type Surroundings } from './jobs.ts'
-import { isStillTrue, JOBS, type Choice } from './plan.ts'
+import { isStillTrue, JOBS, PROGRAM, type Choice } from './plan.ts'
 import { readReport, reportPath, writeReport, type GateReport } from './report.ts'
 
 describe('the runs of all gates', () => {
@@ -31,7 +31,7 @@ describe('the runs of all gates', () => {
       started.push(args.join(' '))
       if (leaves === null) return 1
       const [program = ''] = args
-      const gate = JOBS.find((job) => program === `test/${job.gate}/main.ts`)?.gate ?? 'fuzz'
+      const gate = JOBS.find((job) => program === PROGRAM[job.gate])?.gate ?? 'fuzz'
       const helper = JOBS.find((job) => args.includes(job.helper ?? 'none'))?.helper ?? null
       const made = gateReport({ gate, helper, commit, slice: args.includes('--slice'), ...leaves })
       writeReport(reportPath(made, folder), made)
@@ -47,6 +47,7 @@ describe('the runs of all gates', () => {
       'test/fuzz/main.ts',
       'test/redteam/main.ts --helper qemu',
       'test/redteam/main.ts --helper vz',
+      'test/redteam/defects.ts --helper qemu',
       'test/chaos/main.ts --helper qemu',
       'test/chaos/main.ts --helper vz',
       'test/soak/main.ts --helper qemu',

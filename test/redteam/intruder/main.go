@@ -4,6 +4,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -102,14 +103,17 @@ func socket(family, kind, protocol int) func() error {
 // sending opens a socket and sends a few bytes to an address.
 func sending(family, kind, protocol int, to syscall.Sockaddr) func() error {
 	return func() error {
-		fd, err := syscall.Socket(family, kind|syscall.SOCK_CLOEXEC, protocol)
+		fd, err := syscall.Socket(family, kind|syscall.SOCK_CLOEXEC|syscall.SOCK_NONBLOCK, protocol)
 		if err != nil {
 			return err
 		}
 		// Most are asked for nothing but to be let through: whether someone answers is another matter.
 		_ = syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_BROADCAST, 1)
 		if kind == stream {
-			return syscall.Connect(fd, to)
+			if err := syscall.Connect(fd, to); err != syscall.EINPROGRESS {
+				return err
+			}
+			return nil // on its way
 		}
 		return syscall.Sendto(fd, []byte("\x08\x00\xf7\xff\x00\x00\x00\x00"), 0, to)
 	}
@@ -127,13 +131,18 @@ func anyOf(pattern string, try func(path string) error) func() error {
 		if len(paths) == 0 {
 			return syscall.ENOENT
 		}
-		var last error
+		said := error(syscall.ENODEV)
 		for _, path := range paths {
-			if last = try(path); last == nil {
+			err := try(path)
+			if err == nil {
 				return nil
 			}
+			// A name without a device says nothing of those that have one.
+			if !errors.Is(err, syscall.ENODEV) && !errors.Is(err, syscall.ENXIO) {
+				said = err
+			}
 		}
-		return last
+		return said
 	}
 }
 

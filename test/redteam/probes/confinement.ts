@@ -58,9 +58,26 @@ async function intrude(stage: Stage): Promise<Outcomes> {
 /** Refused by the filter or for want of privilege; a mere EINVAL would mean that the call was entered. */
 const REFUSED = /^(operation not permitted|function not implemented|signal: bad system call.*)$/
 const OUT_OF_REACH =
-  /^(permission denied|operation not permitted|no such file or directory|no such device.*|read-only file system|input\/output error|(open|write) .*(permission denied|operation not permitted))$/
+  /^(permission denied|operation not permitted|no such file or directory|no such device.*|read-only file system|(open|write) .*(permission denied|operation not permitted))$/
 
 const UNCONFINED: Defect = { when: 'a tool is root and unfiltered', asRoot: '' }
+
+/** Else what is there has no name that a tool could try. */
+const WITH_NAMES: Defect = {
+  when: 'a tool is root and unfiltered, and every device and file of root has a name',
+  asRoot: `mkdir -p /tmp/sys /bsm
+busybox mount -t sysfs sys /tmp/sys
+for file in /tmp/sys/class/*/*/dev; do
+  IFS=: read -r major minor < $file || continue
+  device=\${file%/dev}
+  kind=c
+  case $file in */class/block/*) kind=b ;; esac
+  [ -e /dev/\${device##*/} ] || busybox mknod /dev/\${device##*/} $kind $major $minor
+done
+busybox mv /dev/hw_random /dev/hwrng
+echo root > /etc/shadow
+echo {} > /bsm/image.json`,
+}
 
 const QUICK = ['mount-tmpfs', 'ptrace-init', 'write-vport', 'tcp-internet']
 
@@ -136,7 +153,7 @@ const places = attempts(
   'Escape and privilege',
   OUT_OF_REACH,
   (what) => `A tool cannot ${what}.`,
-  UNCONFINED,
+  WITH_NAMES,
   {
     'read-vport': 'read a virtio port',
     'write-vport': 'write to a virtio port',

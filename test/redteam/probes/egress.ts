@@ -17,6 +17,7 @@ const WITH_NETWORK: Defect = {
   asRoot: [
     'for address in 10.0.2.2 169.254.169.254; do busybox ip address add $address/32 dev lo; done',
     'busybox ip link set lo multicast on up',
+    'echo 0 2147483647 > /proc/sys/net/ipv4/ping_group_range',
     'busybox ip route add default dev lo',
     'busybox ip -6 route add default dev lo',
   ].join('\n'),
