@@ -67,6 +67,8 @@ export type Probe<S = unknown> = {
   only?: { helper: Which; because: string }
   /** In the quick run too. */
   slice?: boolean
+  /** Not in `npm test`: it takes long, or differs little from another. */
+  fullRunOnly?: boolean
   /** Milliseconds; {@link DEFAULT_BUDGET_MS} without. */
   budgetMs?: number
   setup?: (stage: Stage) => Promise<S>

@@ -29,7 +29,12 @@ describe.each(HELPERS)('the red team against the %s helper', (which) => {
   afterAll(() => arena.close())
 
   for (const probe of PROBES)
-    if (HERE[which].includes(probe.group) && probe.slice !== true && (probe.only?.helper ?? which) === which)
+    if (
+      HERE[which].includes(probe.group) &&
+      probe.slice !== true &&
+      probe.fullRunOnly !== true &&
+      (probe.only?.helper ?? which) === which
+    )
       it(
         `${probe.id}: ${probe.promise}`,
         async () => {

@@ -13,12 +13,12 @@ its own. Memory, descriptors, processes, disk and times are sampled at each: non
   --helper NAME    qemu (default) or vz
   --dispatches N   dispatches that are judged (default 1000; fewer may leave a noisy figure undecided, which is then
                    "not run"); before them come 210 in which the store of evidence fills, which holds the last 200
-  --slice          15 dispatches: marks are looked for, slopes are not judged
+  --slice          10 dispatches: marks are looked for, slopes are not judged
   --json           the report on stdout; it is also kept in out/gates/soak-NAME.json`
 
 /** Evidence is kept of the last 200 dispatches. */
 const SETTLING = 210
-const SLICE = 15
+const SLICE = 10
 
 await gate(
   HELP,

@@ -155,7 +155,6 @@ const dispatches: readonly Probe[] = [
       }
       must(heads.size === ROUNDS * peers.length, 'two stand in one entry of the audit log')
     },
-    { slice: true },
   ),
   attack(
     'killed-client',

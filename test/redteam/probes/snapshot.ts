@@ -78,7 +78,7 @@ async function coldBooted(stage: Stage, helper: Helper): Promise<string> {
   return reason
 }
 
-type Rest = Partial<Pick<Probe, 'slice' | 'variant' | 'only'>>
+type Rest = Partial<Pick<Probe, 'slice' | 'fullRunOnly'>>
 const tampered = (
   id: string,
   promise: string,
@@ -90,6 +90,8 @@ const tampered = (
     ...{ id: `snapshot.${id}`, group: 'Tampered snapshots', attacker: 'host', promise },
     ...{ needs: 'own-vm', run, defect, budgetMs: 120_000, ...rest },
   })
+
+const LIKE_ANOTHER: Rest = { fullRunOnly: true }
 
 const spoiled = (id: string, what: string, spoil: (scratch: Scratch) => void, rest: Rest = {}): Probe =>
   tampered(
@@ -106,14 +108,19 @@ const spoiled = (id: string, what: string, spoil: (scratch: Scratch) => void, re
 
 export const SNAPSHOT: readonly Probe[] = [
   spoiled('ram-byte', 'one byte of its RAM changed', byte(0, 0.5), { slice: true }),
-  spoiled('ram-first-byte', 'the first byte of its RAM changed', byte(0, 0)),
-  spoiled('ram-cut', 'its RAM cut short', (scratch) => {
-    const ram = fileAt(scratch, 0)
-    truncateSync(ram, statSync(ram).size - 4096)
-  }),
+  spoiled('ram-first-byte', 'the first byte of its RAM changed', byte(0, 0), LIKE_ANOTHER),
+  spoiled(
+    'ram-cut',
+    'its RAM cut short',
+    (scratch) => {
+      const ram = fileAt(scratch, 0)
+      truncateSync(ram, statSync(ram).size - 4096)
+    },
+    LIKE_ANOTHER,
+  ),
   spoiled('device-state', 'one byte of its device state changed', byte(1, 0.5)),
   spoiled('nonce', 'another nonce in its manifest', zeroed('nonce')),
-  spoiled('digest', 'another digest of the RAM in its manifest', zeroed('ram')),
+  spoiled('digest', 'another digest of the RAM in its manifest', zeroed('ram'), LIKE_ANOTHER),
   spoiled(
     'no-json',
     'a manifest that is no JSON',
