@@ -97,7 +97,7 @@ const bounded = bombs.map(({ id, promise, command, most, unit, extras, defect })
     promise,
     needs: 'vm',
     slice: id === 'descriptors',
-    fullRunOnly: id === 'memory',
+    fullRunOnly: id === 'memory' || id === 'processes',
     run: async (stage) => {
       const { stdout } = await stage.tool(command, extras)
       const got = Number(stdout.trim().split('\n').at(-1) ?? 0)

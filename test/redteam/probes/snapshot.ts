@@ -119,12 +119,13 @@ export const SNAPSHOT: readonly Probe[] = [
     LIKE_ANOTHER,
   ),
   spoiled('device-state', 'one byte of its device state changed', byte(1, 0.5)),
-  spoiled('nonce', 'another nonce in its manifest', zeroed('nonce')),
+  spoiled('nonce', 'another nonce in its manifest', zeroed('nonce'), LIKE_ANOTHER),
   spoiled('digest', 'another digest of the RAM in its manifest', zeroed('ram'), LIKE_ANOTHER),
   spoiled(
     'no-json',
     'a manifest that is no JSON',
     edited(/"nonce"/, () => '{'),
+    LIKE_ANOTHER,
   ),
   spoiled('all', 'RAM, device state and manifest changed, all together', (scratch) => {
     for (const spoil of everything) spoil(scratch)
