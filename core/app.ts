@@ -80,14 +80,18 @@ export interface AppOptions {
   readonly stopLadder?: StopLadder
   readonly deadlines?: SandboxDeadlines
   readonly bootMs?: number
+  /** Milliseconds between two looks at the helper, while anyone hears snapshots and while nobody does. */
+  readonly lookEveryMs?: { readonly watched: number; readonly unwatched: number }
   /** Asked before every start of the helper whether it and the image of `recipe` may be used; rejects with why not. */
   readonly admit?: (recipe: string) => Promise<void>
 }
 
 export type OutputListener = (event: ExecOutputEvent, client: string) => void
 
-/** The status of a VM that is being watched is asked for this often; unwatched, never. */
-const WATCH_EVERY_MS = 5_000
+/** The status of a VM is asked for this often: to show it, and to find a helper that stands still before a dispatch does. */
+const LOOK_EVERY_MS = { watched: 5_000, unwatched: 30_000 }
+/** In a row, after which a helper is replaced. */
+const UNANSWERED = 2
 const LAST_ANSWER_MS = 2_000
 /** Nobody who asks for the status waits longer for a helper. */
 const STATUS_WAIT_MS = 500
@@ -123,8 +127,10 @@ export class App {
   #ending: Promise<void> | null = null
   #swept: Promise<void> = Promise.resolve()
   #watchers = 0
-  #watch: NodeJS.Timeout | undefined
+  #looks: NodeJS.Timeout | undefined
   #status: Promise<void> | null = null
+  /** Statuses in a row that the helper did not answer. */
+  #unanswered = 0
   #ui: { mintUrl: () => string; close: () => Promise<void> } | null = null
 
   constructor(options: AppOptions) {
@@ -155,7 +161,7 @@ export class App {
     })
     this.#sandbox = new HelperSandbox(this.#supervisor, options.deadlines)
     this.#revival = new Revival({
-      idle: () => !this.#queue.running && this.#refusal() === null && this.#sleep.phase === 'awake',
+      idle: () => this.#isIdle,
       reset: async (why) => void (await this.#live.dispatcher.reset('app', why)),
       replaceHelper: (why) => void this.#supervisor.replace(why),
       clock: this.#clock,
@@ -173,6 +179,10 @@ export class App {
       onChange: (phase) => this.#sleepChanged(phase),
     })
     this.#stopped = new Promise((resolve) => (this.#markStopped = resolve))
+  }
+
+  get #isIdle(): boolean {
+    return !this.#queue.running && this.#refusal() === null && this.#sleep.phase === 'awake'
   }
 
   #admission(admit: AppOptions['admit']): (() => Promise<void>) | undefined {
@@ -230,6 +240,7 @@ export class App {
     this.#store.update({ first_run: evidence.empty && clients.list().length === 0 })
     this.#showTargets(settings.current)
     this.#refresh()
+    this.#lookRegularly()
     this.#swept = this.#sweep()
     if (this.#options.autoStart !== false && this.#degraded === null)
       this.up().catch((error: unknown) => this.#logger.error(BsmError.from(error, 'app').message))
@@ -311,7 +322,7 @@ export class App {
       running.audit.close()
       running.consoleLog.close()
       this.#store.close()
-      clearInterval(this.#watch)
+      clearInterval(this.#looks)
       this.#running = null
     }
     this.#markStopped()
@@ -490,17 +501,22 @@ export class App {
   subscribe(subscriber: (snapshot: AppSnapshot) => void): () => void {
     const unsubscribe = this.#store.subscribe(subscriber)
     this.#watchers += 1
-    this.#watch ??= setInterval(() => void this.#refreshStatus(), WATCH_EVERY_MS)
+    if (this.#watchers === 1) this.#lookRegularly()
     let subscribed = true
     return () => {
       if (!subscribed) return
       subscribed = false
       unsubscribe()
       this.#watchers -= 1
-      if (this.#watchers > 0) return
-      clearInterval(this.#watch)
-      this.#watch = undefined
+      if (this.#watchers === 0) this.#lookRegularly()
     }
+  }
+
+  #lookRegularly(): void {
+    clearInterval(this.#looks)
+    if (this.#running === null) return
+    const { watched, unwatched } = this.#options.lookEveryMs ?? LOOK_EVERY_MS
+    this.#looks = setInterval(() => void this.#refreshStatus(), this.#watchers > 0 ? watched : unwatched)
   }
 
   /** Hears the output of every dispatch, with the client whose it is. */
@@ -546,6 +562,7 @@ export class App {
     switch (state.kind) {
       case 'ready':
         this.#sandbox.booted()
+        this.#unanswered = 0
         this.#store.update({ tools: this.#rising?.image?.manifest.tools ?? [] })
         this.#audit('vm_booted', { boot_path: state.boot.boot_path, helper_pid: state.pid })
         this.#logger.info({ phases: state.boot.phases }, `The VM is ready (${howBooted(state.boot)}).`)
@@ -650,6 +667,7 @@ export class App {
     this.#status ??= this.#sandbox
       .status()
       .then((helper) => {
+        this.#unanswered = 0
         this.#store.update({ helper: { ...helper, ...this.#coldBootReason() } })
         if (
           helper.vmm_api_state === 'stopped' ||
@@ -658,9 +676,26 @@ export class App {
         )
           this.#revive('The VM ended unexpectedly.')
       })
-      .catch((error: unknown) => this.#logger.debug(BsmError.from(error, 'helper').message))
-      .finally(() => (this.#status = null))
+      .catch((thrown: unknown) => {
+        const error = BsmError.from(thrown, 'helper')
+        this.#logger.debug(error.message)
+        if (error.code === 'TIMEOUT') this.#unanswered += 1
+      })
+      .finally(() => {
+        this.#status = null
+        this.#doubt()
+      })
     return this.#status
+  }
+
+  /** A helper that does not answer is asked once more, and then replaced. One that works has its dispatch's deadline. */
+  #doubt(): void {
+    if (this.#unanswered === 0 || !this.#isIdle) return
+    if (this.#unanswered < UNANSWERED) return void this.#refreshStatus()
+    this.#unanswered = 0
+    void this.#supervisor.replace(
+      new BsmError('TIMEOUT', 'helper', 'The helper stopped answering while nothing ran.'),
+    )
   }
 
   #coldBootReason(): Pick<HelperStatus, 'cold_boot_reason'> {

@@ -115,3 +115,21 @@ it('a helper that does not answer after the sleep is replaced', async () => {
   expect(seen.filter(({ state, helper_restarts }) => state === 'ready' && helper_restarts === 0)).toEqual([])
   expect(helperPid()).not.toBe(before)
 })
+
+it('a helper that stands still while nothing runs, and nobody watches, is found and replaced', async () => {
+  paths = temporaryPaths()
+  const looks = { watched: 60_000, unwatched: 100 }
+  app = scriptedApp({ paths, deadlines: { ...SANDBOX_DEADLINES, quickMs: 500 }, lookEveryMs: looks })
+  await app.start()
+  await ready(app)
+  const before = helperPid()
+  const replaced = new Promise<void>((resolve) =>
+    app.subscribeQuietly(({ state, helper_restarts }) => {
+      if (state === 'ready' && helper_restarts === 1) resolve()
+    }),
+  )
+  process.kill(before, 'SIGSTOP')
+  await replaced
+  expect(app.snapshot().last_crash).toMatch(/stopped answering while nothing ran/)
+  expect(helperPid()).not.toBe(before)
+})
