@@ -153,7 +153,8 @@ export class GoldenStore {
       await rename(making, target)
       return bytes
     } catch (cause) {
-      await rm(making, { recursive: true, force: true })
+      // What cannot be removed now is swept by the next start.
+      await rm(making, { recursive: true, force: true }).catch(() => undefined)
       throw writeFailure(target, cause)
     }
   }
