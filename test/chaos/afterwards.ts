@@ -1,4 +1,4 @@
-import { must } from '../redteam/probe.ts'
+import { must } from '../gates/broken.ts'
 import { DeadlineError, until } from '../support/deadline.ts'
 import { connectedWith } from '../support/processes.ts'
 import { leaked, programsOf } from './remains.ts'

@@ -2,7 +2,7 @@ import { readdirSync, rmSync, statSync, statfsSync, truncateSync } from 'node:fs
 import { join } from 'node:path'
 import { setTimeout as lasting } from 'node:timers/promises'
 import type { AuditVerdict } from '../../core/protocol/index.ts'
-import { must } from '../redteam/probe.ts'
+import { must } from '../gates/broken.ts'
 import { until } from '../support/deadline.ts'
 import type { ProcessId } from '../support/processes.ts'
 import { signal } from './hittable.ts'
@@ -64,6 +64,8 @@ export type Fault = {
   said?: (world: World) => Promise<void>
   /** The app must be started again for it to matter. */
   needsRestart?: true
+  /** What could not be removed meanwhile is so by the next start. */
+  sweptByStart?: true
   /** The audit log cannot verify any more, and must say so. */
   spoilsAudit?: true
 }
@@ -174,6 +176,7 @@ export const FAULTS = {
     kind: 'disk',
     does: 'The state directory becomes read-only',
     missing: () => UNMOUNTABLE,
+    sweptByStart: true,
     inflict: async (world) => world.bindReadOnly(),
     heal: async (world) => world.unbind(),
   },

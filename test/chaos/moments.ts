@@ -80,6 +80,12 @@ async function dispatching(world: World): Promise<{ owed: Owed }> {
   return { owed }
 }
 
+const startingVm = async (world: World): Promise<null> => {
+  await world.start()
+  await soon('a VM', () => world.vms[0])
+  return null
+}
+
 export const MOMENTS = {
   helper: {
     id: 'helper',
@@ -97,11 +103,7 @@ export const MOMENTS = {
     phase: 'Boot',
     when: 'while the VM boots from cold',
     from: 'nothing',
-    reach: async (world) => {
-      await world.start()
-      await soon('a VM', () => world.vms[0])
-      return null
-    },
+    reach: startingVm,
   },
   save: {
     id: 'save',
@@ -122,11 +124,7 @@ export const MOMENTS = {
     phase: 'Restore',
     when: 'while the first VM is restored from the golden snapshot',
     from: 'golden',
-    reach: async (world) => {
-      await world.start()
-      await soon('a VM', () => world.vms[0])
-      return null
-    },
+    reach: startingVm,
   },
   standby: {
     id: 'standby',

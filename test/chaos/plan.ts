@@ -16,43 +16,26 @@ export type Hurt = {
 type At = keyof typeof MOMENTS
 type Who = keyof typeof VICTIMS
 
-/** Where each can be hit. Whoever stops the app itself for good is whoever must start it again. */
-const KILLED: [At, Who[]][] = [
-  ['helper', ['app', 'helper']],
-  ['boot', ['app', 'helper', 'vm']],
-  ['save', ['app', 'helper', 'vm']],
-  ['restore', ['app', 'helper', 'vm']],
-  ['standby', ['app', 'helper', 'vm', 'standby']],
-  ['dispatch', ['app', 'helper', 'vm', 'standby']],
-  ['reset', ['app', 'helper', 'standby']],
-  ['rest', ['app', 'helper', 'vm', 'standby']],
-  ['down', ['app', 'helper']],
-  ['told', ['vm', 'standby']],
-  ['shutdown', ['app', 'helper']],
-]
-const PAUSED: [At, Who[]][] = [
-  ['boot', ['app', 'helper', 'vm']],
-  ['save', ['app', 'helper']],
-  ['restore', ['app', 'helper', 'vm']],
-  ['standby', ['app', 'helper', 'vm', 'standby']],
-  ['dispatch', ['app', 'helper', 'vm', 'standby']],
-  ['reset', ['app', 'helper', 'standby']],
-  ['rest', ['app', 'helper', 'vm', 'standby']],
-  ['down', ['app', 'helper']],
-  ['told', ['vm', 'standby']],
-  ['shutdown', ['app', 'helper']],
-]
-const STOPPED: [At, Who[]][] = [
-  ['boot', ['helper', 'vm']],
-  ['restore', ['vm']],
-  ['standby', ['vm', 'standby']],
-  ['dispatch', ['helper', 'vm', 'standby']],
-  ['reset', ['helper', 'standby']],
-  ['rest', ['helper', 'vm', 'standby']],
-  ['down', ['helper']],
-  ['told', ['vm', 'standby']],
-  ['shutdown', ['helper']],
-]
+type Blows = readonly (keyof typeof BLOWS)[]
+const KILLED: Blows = ['kill']
+/** Not stopped for good: whoever stops the app must start it again, and who is not asked meanwhile is not missed. */
+const BRIEFLY: Blows = ['kill', 'pause']
+const EVERY_WAY: Blows = ['kill', 'pause', 'stop']
+
+/** Who is hit when, and how. */
+const HIT: Record<Exclude<At, 'between'>, Partial<Record<Who, Blows>>> = {
+  helper: { app: KILLED, helper: KILLED },
+  boot: { app: BRIEFLY, helper: EVERY_WAY, vm: EVERY_WAY },
+  save: { app: BRIEFLY, helper: BRIEFLY, vm: KILLED },
+  restore: { app: BRIEFLY, helper: BRIEFLY, vm: EVERY_WAY },
+  standby: { app: BRIEFLY, helper: BRIEFLY, vm: EVERY_WAY, standby: EVERY_WAY },
+  dispatch: { app: BRIEFLY, helper: EVERY_WAY, vm: EVERY_WAY, standby: EVERY_WAY },
+  reset: { app: BRIEFLY, helper: EVERY_WAY, standby: EVERY_WAY },
+  rest: { app: BRIEFLY, helper: EVERY_WAY, vm: EVERY_WAY, standby: EVERY_WAY },
+  down: { app: BRIEFLY, helper: EVERY_WAY },
+  told: { vm: EVERY_WAY, standby: EVERY_WAY },
+  shutdown: { app: BRIEFLY, helper: EVERY_WAY },
+}
 const FAULTY: [At, (keyof typeof FAULTS)[]][] = [
   ['between', ['full', 'read-only', 'truncate-ram', 'truncate-device-state', 'truncate-manifest']],
   ['between', ['truncate-evidence', 'truncate-audit']],
@@ -67,8 +50,8 @@ const FAULTY: [At, (keyof typeof FAULTS)[]][] = [
   ['shutdown', ['full', 'read-only']],
 ]
 
-/** Found by use: of the helper no one asks anything while nothing runs, and a standby is not spoken to. */
-const FOUND_BY_USE = new Set(['rest.helper.stop', 'rest.standby.stop'])
+/** Found by use: a standby is not spoken to. */
+const FOUND_BY_USE = new Set(['rest.standby.stop'])
 
 const SLICE = new Set(['rest.app.kill', 'rest.helper.kill', 'restore.helper.kill', 'dispatch.full'])
 
@@ -76,22 +59,27 @@ const ROUND_MS = 150_000
 /** The helper's own deadlines are long: a boot has 180 s, and a reset 120 s behind its dispatch. */
 const STOPPED_MS = 420_000
 
-function blows(rows: [At, Who[]][], injury: Blow): Hurt[] {
-  return rows.flatMap(([at, who]) =>
-    who.map((name): Hurt => {
-      const id = `${at}.${name}.${injury.id}`
-      return {
-        id,
-        moment: MOMENTS[at],
-        victim: VICTIMS[name],
-        injury,
-        budgetMs: injury.id === 'stop' ? STOPPED_MS : ROUND_MS,
-        ...(FOUND_BY_USE.has(id) ? { foundByUse: true } : {}),
-        ...(SLICE.has(id) ? { slice: true } : {}),
-      }
+/** A table's keys, as what they are. */
+const keys = <K extends string>(table: Partial<Record<K, unknown>>): K[] => Object.keys(table) as K[]
+
+const blows = (name: keyof typeof BLOWS): Hurt[] =>
+  keys(HIT).flatMap((at) =>
+    keys(HIT[at]).flatMap((who): Hurt[] => {
+      if (HIT[at][who]?.includes(name) !== true) return []
+      const id = `${at}.${who}.${name}`
+      return [
+        {
+          id,
+          moment: MOMENTS[at],
+          victim: VICTIMS[who],
+          injury: BLOWS[name],
+          budgetMs: name === 'stop' ? STOPPED_MS : ROUND_MS,
+          ...(FOUND_BY_USE.has(id) ? { foundByUse: true } : {}),
+          ...(SLICE.has(id) ? { slice: true } : {}),
+        },
+      ]
     }),
   )
-}
 
 const faults: Hurt[] = FAULTY.flatMap(([at, names]) =>
   names.map((name): Hurt => {
@@ -107,12 +95,7 @@ const faults: Hurt[] = FAULTY.flatMap(([at, names]) =>
   }),
 )
 
-export const PLAN: readonly Hurt[] = [
-  ...blows(KILLED, BLOWS.kill),
-  ...blows(PAUSED, BLOWS.pause),
-  ...faults,
-  ...blows(STOPPED, BLOWS.stop),
-]
+export const PLAN: readonly Hurt[] = [...blows('kill'), ...blows('pause'), ...faults, ...blows('stop')]
 
 /** What is promised, as one sentence. */
 export function promiseOf({ moment, victim, injury }: Hurt): string {

@@ -1,9 +1,9 @@
 import type { Item } from '../gates/report.ts'
-import { Broken, must } from '../redteam/probe.ts'
+import { Broken, must } from '../gates/broken.ts'
 import { until, within } from '../support/deadline.ts'
 import { isAlive, type ProcessId } from '../support/processes.ts'
 import type { Which } from '../support/helper-binary.ts'
-import { afterwards } from './afterwards.ts'
+import { afterwards, dispatchWorks } from './afterwards.ts'
 import { forgetAudit } from './injuries.ts'
 import { Missed, type Moment, type Owed } from './moments.ts'
 import { promiseOf, type Hurt } from './plan.ts'
@@ -43,10 +43,12 @@ async function answered(world: World, owed: Owed): Promise<void> {
   if (answer.error !== undefined) return sentence(answer.error.message, 'the error of what ran')
   if (!('sandbox_reset_state' in answer)) return
   const { sandbox_reset_state: reset, evidence_path, command_id } = answer
-  must(
-    reset?.verification_passed === true,
-    `what ran has no error, and no verified reset: ${JSON.stringify(reset)}`,
-  )
+  if (reset?.error !== undefined) sentence(reset.error.message, 'the error of the reset behind it')
+  else
+    must(
+      reset?.verification_passed === true,
+      `what ran has no error, and no verified reset: ${JSON.stringify(reset)}`,
+    )
   if (typeof evidence_path !== 'string') return
   const verdict = await (await world.control()).verifyEvidence(command_id)
   must(verdict.ok, `what ran has no error, and its evidence does not verify: ${JSON.stringify(verdict)}`)
@@ -122,6 +124,12 @@ async function found(world: World, hit: ProcessId, { foundByUse, budgetMs }: Hur
   await until(budgetMs, 'the end of what was stopped', () => !isAlive(hit))
 }
 
+async function startAgain(world: World): Promise<void> {
+  await world.stop()
+  await world.start()
+  await world.rest()
+}
+
 /** One moment, one injury, and everything that must hold then. */
 export async function round(world: World, hurt: Hurt): Promise<Returned> {
   const { moment, victim, injury } = hurt
@@ -134,13 +142,15 @@ export async function round(world: World, hurt: Hurt): Promise<Returned> {
   if (injury.kind === 'disk') await injury.heal?.(world)
   const isBelow = victim !== null && victim.id !== 'app'
   const returned = await back(world, isBelow && moment.phase !== 'Shutdown' && moment.phase !== 'Boot')
+  if (injury.kind === 'disk' && injury.sweptByStart) {
+    await dispatchWorks(world)
+    await startAgain(world)
+  }
   const isSpoilt = injury.kind === 'disk' && injury.spoilsAudit === true
   await afterwards(world, { spoilsAudit: isSpoilt })
   if (injury.kind === 'disk' && injury.said !== undefined) {
     if (injury.needsRestart && moment.id !== 'between') {
-      await world.stop()
-      await world.start()
-      await world.rest()
+      await startAgain(world)
     }
     await injury.said(world)
     await afterwards(world, { spoilsAudit: isSpoilt })

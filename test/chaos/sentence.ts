@@ -1,4 +1,4 @@
-import { must } from '../redteam/probe.ts'
+import { must } from '../gates/broken.ts'
 
 /** What is said to people is a sentence, and no trace of a program. */
 export function sentence(text: string | undefined, whose: string): void {

@@ -15,13 +15,4 @@ export type Target = {
 /** fast-check's properties are invariant in their tuple, and a list of targets has many. */
 export const asProperty = (property: unknown): fc.IProperty<never> => property as fc.IProperty<never>
 
-/** A property that does not hold; the message says what was seen. */
-export class Broken extends Error {
-  override readonly name = 'Broken'
-}
-
-export function must(condition: boolean, what: string | (() => string)): asserts condition {
-  if (!condition) throw new Broken(typeof what === 'string' ? what : what())
-}
-
 export const same = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b)

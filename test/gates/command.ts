@@ -1,6 +1,7 @@
 import { parseArgs, type ParseArgsConfig } from 'node:util'
 import { escapeText } from '../../cli/format/escape.ts'
-import { commit, MARK, passed, reportPath, summary, writeReport, type GateReport } from './report.ts'
+import { HELPERS, type Which } from '../support/helper-binary.ts'
+import { code, commit, MARK, passed, reportPath, summary, writeReport, type GateReport } from './report.ts'
 
 /** The line of progress that a person sees; nothing of it goes to stdout, which is the report's. */
 export type Progress = (line: string) => void
@@ -9,6 +10,11 @@ export type Run = {
   /** Aborted by Ctrl-C: whoever runs something ends it, cleans up and returns. */
   signal: AbortSignal
   progress: Progress
+}
+
+export type GateRun = Run & {
+  /** Options and names that make it another run than the gate's whole. */
+  asked: readonly string[]
 }
 
 export class UsageError extends Error {
@@ -43,7 +49,7 @@ export const INTERRUPTED = 130
 export async function gate<O extends Options>(
   help: string,
   options: O,
-  run: (values: Values<O>['values'], positionals: string[], with_: Run) => Promise<GateReport | null>,
+  run: (values: Values<O>['values'], positionals: string[], with_: GateRun) => Promise<GateReport | null>,
 ): Promise<void> {
   let parsed: Values<O>
   try {
@@ -60,17 +66,18 @@ export async function gate<O extends Options>(
   }
   const { signal, done } = untilInterrupted()
   try {
-    const before = commit()
+    const before = { commit: commit(), code: code() }
+    const asked = askedOf(options, values, parsed.positionals)
     const ran = await run(parsed.values, parsed.positionals, {
       signal,
       progress: (line) => console.error(line),
+      asked,
     })
     if (ran === null) return
-    const after = commit()
     const made: GateReport = {
       ...ran,
-      commit: before === after ? before : `${before}, then ${after}`,
-      asked: askedOf(options, values, parsed.positionals),
+      ...(ran.code !== before.code && { commit: `${before.commit}, then ${ran.commit}`, code: 'changed' }),
+      asked,
       interrupted: signal.aborted,
     }
     if (values['json'] === true) console.log(JSON.stringify(made))
@@ -92,7 +99,7 @@ export async function gate<O extends Options>(
 }
 
 /** Options of every gate that do not make its run another one than the whole. */
-const OF_THE_WHOLE = ['help', 'json', 'slice', 'helper']
+const OF_THE_WHOLE = ['help', 'json', 'slice', 'helper', 'fresh', 'keep-held']
 
 function askedOf(options: Options, values: Record<string, unknown>, positionals: string[]): string[] {
   const given = Object.entries(values).filter(
@@ -113,4 +120,26 @@ export const COMMON = {
   help: { type: 'boolean', default: false },
   json: { type: 'boolean', default: false },
   slice: { type: 'boolean', default: false },
+  /** Begins anew where a run was cut off. */
+  fresh: { type: 'boolean', default: false },
 } as const
+
+/** Options of a gate that does one thing after the other on one helper ({@link inTurn}). */
+export const IN_TURN = {
+  ...COMMON,
+  helper: { type: 'string', default: 'qemu' },
+  only: { type: 'string', default: '' },
+  'keep-held': { type: 'boolean', default: false },
+} as const
+
+/** What they are, for a gate's help. */
+export const IN_TURN_HELP = `--fresh          begins anew; else a run that was cut off goes on where it was, with the same files and options
+  --keep-held      what held in the last run, of whatever files, is not run again; the report says of which commit it is`
+
+/** The one helper of a gate that takes no other words. */
+export function helperOption(helper: string, positionals: readonly string[]): Which {
+  const which = HELPERS.find((one) => one === helper)
+  if (which === undefined || positionals.length > 0)
+    throw new UsageError(`--helper takes ${HELPERS.join(' or ')}, and there are no other arguments.`)
+  return which
+}

@@ -95,6 +95,14 @@ export function verdict(trials: readonly Trial[]): Verdict {
   return { kind: 'not run', sentence: `Nothing broke, but ${list} ${verb} not run` }
 }
 
+/** The commit of a report, and those of what it took over from runs before it. */
+export function commitsOf({ commit, items }: GateReport): string {
+  const earlier = new Map<string, number>()
+  for (const item of items)
+    if (item.commit !== undefined) earlier.set(item.commit, (earlier.get(item.commit) ?? 0) + 1)
+  return [commit, ...[...earlier].map(([of, count]) => `${count} on ${of}`)].join(', ')
+}
+
 export const OUTCOMES = Outcome.options
 
 export type Sample = { job: Job; ms: number[] }

@@ -22,7 +22,7 @@ export const item = (id: string, more: Partial<Item> = {}): Item => ({
 })
 
 export const gateReport = (more: Partial<GateReport> = {}): GateReport => ({
-  schema: 'bsm-gate/2',
+  schema: 'bsm-gate/3',
   gate: 'redteam',
   helper: 'qemu',
   accelerator: 'tcg',
@@ -30,6 +30,7 @@ export const gateReport = (more: Partial<GateReport> = {}): GateReport => ({
   finished_at: '2026-01-02T03:14:05.000Z',
   seconds: 600,
   commit: '0123456789ab',
+  code: '0123456789abcdef',
   machine: {
     host_os: 'linux 6.1',
     arch: 'x64',

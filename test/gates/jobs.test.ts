@@ -4,13 +4,13 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { gateReport, item } from './fixture.ts'
 import { isGood, runJobs, type Surroundings } from './jobs.ts'
-import { isStillTrue, JOBS, PROGRAM, type Choice } from './plan.ts'
-import { readReport, reportPath, writeReport, type GateReport } from './report.ts'
+import { JOBS, PROGRAM, type Choice } from './plan.ts'
+import { isStillTrue, readReport, reportPath, writeReport, type GateReport } from './report.ts'
 
 describe('the runs of all gates', () => {
   let folder: string
   let started: string[]
-  let commit: string
+  let code: string
   /** What a gate would leave; null: it crashes. */
   let leaves: Partial<GateReport> | null
   const signal = new AbortController().signal
@@ -18,14 +18,14 @@ describe('the runs of all gates', () => {
   beforeEach(() => {
     folder = mkdtempSync(join(tmpdir(), 'bsm-gates-'))
     started = []
-    commit = 'aaaaaaaaaaaa'
+    code = 'aaaaaaaaaaaa'
     leaves = {}
   })
   afterEach(() => rmSync(folder, { recursive: true }))
 
   const around = (): Surroundings => ({
     folder,
-    commit: () => commit,
+    code: () => code,
     say: () => undefined,
     start: async (args) => {
       started.push(args.join(' '))
@@ -33,7 +33,10 @@ describe('the runs of all gates', () => {
       const [program = ''] = args
       const gate = JOBS.find((job) => program === PROGRAM[job.gate])?.gate ?? 'fuzz'
       const helper = JOBS.find((job) => args.includes(job.helper ?? 'none'))?.helper ?? null
-      const made = gateReport({ gate, helper, commit, slice: args.includes('--slice'), ...leaves })
+      const made = gateReport({
+        ...{ gate, helper, code, slice: args.includes('--slice'), finished_at: new Date().toISOString() },
+        ...leaves,
+      })
       writeReport(reportPath(made, folder), made)
       return 0
     },
@@ -63,19 +66,19 @@ describe('the runs of all gates', () => {
     await run()
     expect(started).toEqual([])
     await run({ fresh: true, only: ['fuzz'] })
-    expect(started).toEqual(['test/fuzz/main.ts'])
-    commit = 'aaaaaaaaaaaa+01234567'
+    expect(started).toEqual(['test/fuzz/main.ts --fresh'])
+    code = 'bbbbbbbbbbbb'
     await run({ only: ['fuzz'] })
     expect(started).toHaveLength(2)
   })
 
   it('that were cut off, or of a part, are made again', async () => {
-    const kept = gateReport({ commit })
-    expect(isStillTrue(kept, commit)).toBe(true)
-    expect(isStillTrue({ ...kept, interrupted: true }, commit)).toBe(false)
-    expect(isStillTrue({ ...kept, asked: ['--only agents'] }, commit)).toBe(false)
+    const kept = gateReport({ code })
+    expect(isStillTrue(kept, code)).toBe(true)
+    expect(isStillTrue({ ...kept, interrupted: true }, code)).toBe(false)
+    expect(isStillTrue({ ...kept, asked: ['--only agents'] }, code)).toBe(false)
     // Where git says nothing, nobody knows what was run.
-    expect(isStillTrue({ ...kept, commit: 'unknown' }, 'unknown')).toBe(false)
+    expect(isStillTrue({ ...kept, code: 'unknown' }, 'unknown')).toBe(false)
     leaves = { interrupted: true }
     const { wanted } = await run({ only: ['fuzz'] })
     expect(wanted.every(isGood)).toBe(false)
@@ -137,7 +140,7 @@ describe('the runs of all gates', () => {
     }
     expect(readReport(path)).toBeNull()
     expect(written(gateReport())).toEqual(gateReport())
-    expect(written({ ...gateReport(), schema: 'bsm-gate/1' })).toBeNull()
+    expect(written({ ...gateReport(), schema: 'bsm-gate/2' })).toBeNull()
     expect(written({ ...gateReport(), verdict: 'fine' })).toBeNull()
     expect(written({ ...gateReport(), items: [{ ...item('a'), outcome: 'passed' }] })).toBeNull()
   })

@@ -1,13 +1,12 @@
-import { rmSync } from 'node:fs'
-import { isStillTrue, JOBS, nameOf, PROGRAM, whyNot, type Choice, type Job } from './plan.ts'
+import { JOBS, nameOf, PROGRAM, whyNot, type Choice, type Job } from './plan.ts'
 import type { Trial } from './facts.ts'
-import { passed, readReport, reportPath, summary } from './report.ts'
+import { isStillTrue, lastReport, passed, reportPath, summary } from './report.ts'
 
 export type Surroundings = {
   /** Where the gates leave their reports. */
   folder: string
-  /** The state of the files as it is now. */
-  commit: () => string
+  /** Digest of the files as they are now (report.ts). */
+  code: () => string
   say: (line: string) => void
   /** Runs a gate's program to its end, and gives its exit code. */
   start: (args: string[]) => Promise<number | null>
@@ -45,32 +44,33 @@ async function made(
   job: Job,
   { slice, fresh }: { slice: boolean; fresh: boolean },
   signal: AbortSignal,
-  { folder, commit, say, start }: Surroundings,
+  { folder, code, say, start }: Surroundings,
 ): Promise<Trial> {
   const path = pathOf(job, slice, folder)
-  const kept = readReport(path)
-  if (!fresh && kept !== null && isStillTrue(kept, commit())) {
+  const kept = lastReport(path)
+  if (!fresh && kept !== null && isStillTrue(kept, code())) {
     say(`= ${summary(kept)}; kept from ${kept.finished_at}`)
     return { job, report: kept }
   }
   if (signal.aborted) return { job, report: null, why: 'cut off before it began' }
-  // An old report must not be taken for that of a run that leaves none.
-  rmSync(path, { force: true })
   say(`\n▸ ${nameOf(job)}${slice ? ', a slice' : ''}`)
-  const code = await start([
+  const began = new Date().toISOString()
+  const ended = await start([
     PROGRAM[job.gate],
     ...(job.helper === null ? [] : ['--helper', job.helper]),
     ...(slice ? ['--slice'] : []),
+    ...(fresh ? ['--fresh'] : []),
   ])
-  const report = readReport(path)
-  return report === null
-    ? { job, report, why: `it ended with ${code ?? 'a signal'} and left no report` }
+  const report = lastReport(path)
+  // An old report must not be taken for that of a run that left none.
+  return report === null || report.finished_at < began
+    ? { job, report: null, why: `it ended with ${ended ?? 'a signal'} and left no report` }
     : { job, report }
 }
 
 /** What was not asked for now may have a report of an earlier run. */
 function earlier(job: Job, why: string, slice: boolean, { folder }: Surroundings): Trial {
-  const report = readReport(pathOf(job, slice, folder))
+  const report = lastReport(pathOf(job, slice, folder))
   return report === null ? { job, report, why } : { job, report }
 }
 

@@ -10,14 +10,15 @@ import { allCells, findings, reported, tally, titleOf, verdict } from './facts.t
 import { isGood, runJobs } from './jobs.ts'
 import { page } from './page.ts'
 import { GATES, gateNamed, helperNamed, type Choice } from './plan.ts'
-import { commit, MARK, REPORTS } from './report.ts'
+import { code, MARK, REPORTS } from './report.ts'
 import { terminalTable } from './terminal-table.ts'
 import { writeDocs } from './validation.ts'
 
 const HELP = `npm run gates -- [--slice] [--helper qemu|vz]… [--only GATE]… [--fresh] [--docs] [--json]
 
 Runs every gate on both helpers: ${GATES.join(', ')}. Ended by Ctrl-C or by a fault, the next run goes on where it was: what
-has a report of this very state of the files is not run again. Ends with 0 if nothing that was asked for is broken.
+has a report of these very files (documents aside) is not run again, whether it lies in out/gates or is published. Ends
+with 0 if nothing that was asked for is broken.
 
   --slice        a slice of each, for CI: under five minutes
   --helper NAME  only on this helper; may be given twice
@@ -59,7 +60,7 @@ const say = (line: string): void => console.error(line)
 async function run(asked: Asked, signal: AbortSignal): Promise<number> {
   const { trials, wanted } = await runJobs(asked, signal, {
     folder: REPORTS,
-    commit,
+    code,
     say,
     start: (args) => runInGroup(process.execPath, ['--import', 'tsx', ...args], { cwd: repository, signal }),
   })
@@ -74,8 +75,8 @@ async function run(asked: Asked, signal: AbortSignal): Promise<number> {
   for (const { row, cell } of findings(wanted, 'broken'))
     say(escapeLine(`${MARK.broken} ${titleOf(cell.trial.job)}: ${row.id}: ${cell.reason}`))
   say(`${verdict(trials).sentence}; ${tally(allCells(trials)).tries} tries\n  page: ${path}`)
-  if (signal.aborted) return INTERRUPTED
   if (asked.docs) say(`  documentation: ${await writeDocs(trials)}`)
+  if (signal.aborted) return INTERRUPTED
   return wanted.length > 0 && wanted.every(isGood) ? 0 : 1
 }
 

@@ -25,6 +25,7 @@ import {
   type Section,
   type Tally,
   type Trial,
+  commitsOf,
 } from './facts.ts'
 import { PAGE_STYLE } from './page-style.ts'
 import { outcomesPlot, statusPlot, timesPlot } from './plots.ts'
@@ -128,7 +129,7 @@ function head(trials: readonly Trial[]): string {
   const ran = reported(trials)
   const days = unique(ran.map(({ report }) => report.started_at.slice(0, 10))).sort()
   const on = unique(ran.flatMap(({ job }) => (job.helper === null ? [] : [HELPER[job.helper]])))
-  const commits = unique(ran.map(({ report }) => report.commit))
+  const commits = unique(ran.map(({ report }) => commitsOf(report)))
   const over = [
     'Brainstorm Sandbox',
     isSlice(trials) ? 'validation, a slice: a quick look' : 'validation',
@@ -245,7 +246,7 @@ function run(trial: Trial): string {
       : [['Accelerator', report.accelerator.toUpperCase()] satisfies [string, string]]),
     ['Began', when(report.started_at)],
     ['Took', duration(report.seconds * 1_000)],
-    ['Commit', report.commit],
+    ['Commit', commitsOf(report)],
     ...(report.seed === 0 ? [] : [['Seed', String(report.seed)] satisfies [string, string]]),
     ...(report.interrupted ? [['Cut off', 'yes'] satisfies [string, string]] : []),
   ]
@@ -278,7 +279,7 @@ function reasonOf({ trial, outcome, reason }: Cell): string {
 }
 
 function footer(trials: readonly Trial[]): string {
-  const commits = unique(reported(trials).map(({ report }) => report.commit))
+  const commits = unique(reported(trials).map(({ report }) => commitsOf(report)))
   const mixed =
     commits.length > 1
       ? `<p>These reports are not all of one commit: ${escapedLine(commits.join(', '))}.</p>`

@@ -50,9 +50,5 @@ export function whyNot({ gate, helper, notInSlice }: Job, { slice, helpers, only
 export const nameOf = ({ gate, helper }: Pick<Job, 'gate' | 'helper'>): string =>
   helper === null ? gate : `${gate} on ${helper}`
 
-/** A run to its end, of all that the gate has and of this very state of the files, is not made twice. */
-export const isStillTrue = (kept: GateReport, commit: string): boolean =>
-  commit !== 'unknown' && kept.commit === commit && !kept.interrupted && kept.asked.length === 0
-
 export const gateNamed = (name: string): Gate | undefined => GATES.find((gate) => gate === name)
 export const helperNamed = (name: string): Which | undefined => HELPERS.find((one) => one === name)

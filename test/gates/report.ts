@@ -1,15 +1,15 @@
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { existsSync, lstatSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { arch, cpus, platform, release, totalmem } from 'node:os'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import * as z from 'zod'
 import { HELPERS } from '../support/helper-binary.ts'
 import { repository } from '../support/image.ts'
 
 /** What one gate did and found, as its `--json` prints it and as `npm run gates` keeps it. */
 
-const REPORT_SCHEMA = 'bsm-gate/2'
+const REPORT_SCHEMA = 'bsm-gate/3'
 
 export const Outcome = z.enum(['held', 'broken', 'not run'])
 export type Outcome = z.infer<typeof Outcome>
@@ -40,6 +40,8 @@ const Item = z.strictObject({
   count: z.int().nonnegative(),
   /** What each status took that was asked for meanwhile, in milliseconds. */
   status_ms: z.array(z.number()).optional(),
+  /** Of what was kept from an earlier run: the commit that it was tried on. */
+  commit: z.string().optional(),
 })
 export type Item = z.infer<typeof Item>
 
@@ -62,6 +64,8 @@ const GateReport = z.strictObject({
   finished_at: z.iso.datetime(),
   seconds: z.number().nonnegative(),
   commit: z.string(),
+  /** Digest of every file that a gate's outcome could depend on. */
+  code: z.string(),
   machine: Machine,
   slice: z.boolean(),
   /** What was asked for beside helper and slice: with any, it is not the gate's whole run. */
@@ -93,27 +97,54 @@ const git = (...args: string[]): string =>
     maxBuffer: 1 << 28,
   })
 
-/** What a gate runs does not depend on these. */
-const RUN_FILES = ['--', '.', ':(exclude)docs']
+/** What a gate runs does not depend on documents. */
+const RUN_FILES = ['--', '.', ':(exclude)docs', ':(exclude,glob)**/*.md']
 
-/** The commit of the checkout; `+` and a digest behind it say that files differ from it, and which difference it is. */
-export function commit(): string {
+const UNKNOWN = 'unknown'
+
+/** Digest of every file that a gate's outcome could depend on; the same of two commits that differ in documents alone. */
+export function code(): string {
   try {
-    const head = git('rev-parse', '--short=12', 'HEAD').trim()
-    const changed = git('diff', 'HEAD', '--binary', ...RUN_FILES)
-    const added = git('ls-files', '--others', '--exclude-standard', '-z', ...RUN_FILES)
-    if (changed === '' && added === '') return head
-    const digest = createHash('sha256').update(changed)
-    for (const path of added.split('\0').filter((name) => name !== ''))
-      digest.update(`\0${path}\0`).update(readFileSync(join(repository, path)))
-    return `${head}+${digest.digest('hex').slice(0, 8)}`
+    const paths = git(
+      'ls-files',
+      '--cached',
+      '--others',
+      '--exclude-standard',
+      '--deduplicate',
+      '-z',
+      ...RUN_FILES,
+    )
+    const digest = createHash('sha256')
+    for (const path of paths.split('\0').filter((name) => existsSync(join(repository, name)))) {
+      const file = lstatSync(join(repository, path))
+      if (!file.isFile()) continue
+      const bytes = createHash('sha256')
+        .update(readFileSync(join(repository, path)))
+        .digest('hex')
+      digest.update(`${path}\0${(file.mode & 0o111).toString(8)}\0${bytes}\0`)
+    }
+    return digest.digest('hex').slice(0, 16)
   } catch {
-    return 'unknown'
+    return UNKNOWN
   }
 }
 
+/** The commit of the checkout; `+` and the start of {@link code} behind it say that files differ from it. */
+export function commit(): string {
+  try {
+    const head = git('rev-parse', '--short=12', 'HEAD').trim()
+    return git('status', '--porcelain', ...RUN_FILES) === '' ? head : `${head}+${code().slice(0, 8)}`
+  } catch {
+    return UNKNOWN
+  }
+}
+
+/** A whole run to its end, of these very files, need not be made again. */
+export const isStillTrue = (kept: GateReport, now: string): boolean =>
+  now !== UNKNOWN && kept.code === now && !kept.interrupted && kept.asked.length === 0
+
 type Made = Pick<GateReport, 'gate' | 'slice' | 'seed' | 'items'> &
-  Partial<Pick<GateReport, 'helper' | 'accelerator' | 'series'>>
+  Partial<Pick<GateReport, 'helper' | 'accelerator' | 'series' | 'asked' | 'interrupted'>>
 
 export function report(since: Date, made: Made, until = new Date()): GateReport {
   return GateReport.parse({
@@ -122,6 +153,7 @@ export function report(since: Date, made: Made, until = new Date()): GateReport 
     finished_at: until.toISOString(),
     seconds: (until.getTime() - since.getTime()) / 1000,
     commit: commit(),
+    code: code(),
     machine: machine(),
     helper: null,
     accelerator: null,
@@ -151,6 +183,8 @@ export function summary(made: GateReport): string {
 }
 
 export const REPORTS = join(repository, 'out/gates')
+/** Where `npm run gates -- --docs` keeps them for people. */
+export const PUBLISHED = join(repository, 'docs/validation')
 
 /** Where a gate's last run is kept; one that was asked for a part lies beside the whole one. */
 export function reportPath(
@@ -169,6 +203,13 @@ export function readReport(path: string): GateReport | null {
   } catch {
     return null
   }
+}
+
+/** The newest report of a run: this checkout's own, or the published one. */
+export function lastReport(path: string): GateReport | null {
+  const both = [readReport(path), readReport(join(PUBLISHED, basename(path)))]
+  const ended = (made: GateReport | null): number => (made === null ? 0 : Date.parse(made.finished_at))
+  return both.sort((a, b) => ended(b) - ended(a))[0] ?? null
 }
 
 /** Written beside and renamed: one that was cut off is not taken for a report. */

@@ -7,6 +7,7 @@ import {
   acceleratorName,
   allCells,
   cellsOf,
+  commitsOf,
   findings,
   HELPER,
   missing,
@@ -115,7 +116,9 @@ export function document(trials: readonly Trial[]): string {
       ['run', 'outcome', 'tries', 'accelerator', 'began', 'took', 'commit', 'report'],
       trials.map(runRow),
     ),
-    unique(ran.map(({ report }) => report.commit)).length > 1 ? 'The reports are not all of one commit.' : '',
+    unique(ran.map(({ report }) => commitsOf(report))).length > 1
+      ? 'The reports are not all of one commit.'
+      : '',
     ...unique(ran.map(({ report }) => machineName(report.machine))).map(
       (machine) => `Machine: ${inMarkdown(machine)}.`,
     ),
@@ -155,7 +158,7 @@ function runRow(trial: Trial): string[] {
     inMarkdown(accelerator),
     when(report.started_at),
     duration(report.seconds * 1_000),
-    `\`${report.commit.replaceAll(/[^\w+, ]/g, '')}\``,
+    `\`${commitsOf(report).replaceAll(/[^\w+, ]/g, '')}\``,
     `[${file}](validation/${file})`,
   ]
 }

@@ -10,7 +10,8 @@ import { RawPeer } from '../support/raw-peer.ts'
 import { sabotagedScript } from '../support/sabotage.ts'
 import { Scratch } from '../support/scratch.ts'
 import { SocketProxy, type Credentials, type ProxyMode } from '../support/socket-proxy.ts'
-import { Broken, type Defect } from './probe.ts'
+import { Broken } from '../gates/broken.ts'
+import type { Defect } from './probe.ts'
 
 const SETTLED_MS = 60_000
 const START_MS = 60_000

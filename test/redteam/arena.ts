@@ -5,7 +5,8 @@ import { freshImage } from '../support/image.ts'
 import { LyingQemu } from '../support/lying-qemu.ts'
 import { sabotaged } from '../support/sabotage.ts'
 import { AppStage, SharedApps } from './app-stage.ts'
-import { Broken, DEFAULT_BUDGET_MS, type Defect, type Probe } from './probe.ts'
+import { Broken } from '../gates/broken.ts'
+import { DEFAULT_BUDGET_MS, type Defect, type Probe } from './probe.ts'
 import { Stage } from './stage.ts'
 
 /** Between two questions for the status while a probe attacks. */

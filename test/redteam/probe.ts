@@ -5,17 +5,15 @@ import type { Scratch } from '../support/scratch.ts'
 import type { ProxyMode } from '../support/socket-proxy.ts'
 import type { Sabotage } from './sabotage.ts'
 
-export const GROUPS = [
-  'Persistence',
-  'Escape and privilege',
-  'Exhaustion',
-  'Egress',
-  'Output as attack',
-  'Lying substrate',
-  'Tampered snapshots',
-  'Agents',
-] as const
-export type Group = (typeof GROUPS)[number]
+export type Group =
+  | 'Persistence'
+  | 'Escape and privilege'
+  | 'Exhaustion'
+  | 'Egress'
+  | 'Output as attack'
+  | 'Lying substrate'
+  | 'Tampered snapshots'
+  | 'Agents'
 
 /** What the helper has a part in; all else is the guest's and the app's, the same whatever the helper. */
 export const OF_THE_HELPER: readonly Group[] = ['Persistence', 'Lying substrate']
@@ -82,12 +80,3 @@ export const DEFAULT_BUDGET_MS = 60_000
 
 /** Probes have many kinds of preparation, and a list has one. */
 export const probe = <S>(one: Probe<S>): Probe => one as Probe
-
-/** The promise does not hold; the message says what was seen. */
-export class Broken extends Error {
-  override readonly name = 'Broken'
-}
-
-export function must(condition: boolean, seen: string): asserts condition {
-  if (!condition) throw new Broken(seen)
-}

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { HELPERS, type Which } from '../support/helper-binary.ts'
 import { Arena } from './arena.ts'
-import { DEFAULT_BUDGET_MS, type Group, type Probe } from './probe.ts'
+import { DEFAULT_BUDGET_MS, OF_THE_HELPER, type Group, type Probe } from './probe.ts'
 import { PROBES } from './probes/index.ts'
 
 const SETUP_MS = 120_000
@@ -17,8 +17,7 @@ const HERE: Record<Which, readonly Group[]> = {
     'Lying substrate',
     'Tampered snapshots',
   ],
-  // The guest and the app are the same whatever the helper.
-  vz: ['Persistence', 'Lying substrate'],
+  vz: OF_THE_HELPER,
 }
 
 describe.each(HELPERS)('the red team against the %s helper', (which) => {

@@ -1,23 +1,30 @@
-import type { Run } from '../gates/command.ts'
-import { MARK, type Item } from '../gates/report.ts'
+import type { GateRun } from '../gates/command.ts'
+import { inTurn, type How, type Of } from '../gates/in-turn.ts'
+import type { GateReport, Item } from '../gates/report.ts'
 import type { Which } from '../support/helper-binary.ts'
 import { Arena, type Verdict } from './arena.ts'
 import type { Probe } from './probe.ts'
 
+type On = Of & { helper: Which }
+
 const CUT_OFF: Verdict = { outcome: 'not run', reason: 'cut off', ms: 0, statusMs: [], isSeen: false }
 
 /** Runs probes one after the other. */
-export async function attack(which: Which, probes: readonly Probe[], run: Run): Promise<Item[]> {
-  return await each(which, probes, run, async (arena, probe) => {
+export const attack = (of: On, probes: readonly Probe[], how: How, run: GateRun): Promise<GateReport> =>
+  each(of, probes, how, run, async (arena, probe) => {
     const { id, group, attacker, promise } = probe
     const { outcome, reason, ms, statusMs } = run.signal.aborted ? CUT_OFF : await arena.run(probe)
     return { id, group, attacker, promise, outcome, reason, ms, count: 1, status_ms: statusMs }
   })
-}
 
 /** Runs probes on a product that has their defects, where each has to see its promise broken. */
-export async function attackDefective(which: Which, probes: readonly Probe[], run: Run): Promise<Item[]> {
-  return await each(which, probes, run, async (arena, probe) => {
+export const attackDefective = (
+  of: On,
+  probes: readonly Probe[],
+  how: How,
+  run: GateRun,
+): Promise<GateReport> =>
+  each(of, probes, how, run, async (arena, probe) => {
     const { id, group, attacker, defect } = probe
     const { outcome, reason, ms, isSeen } = run.signal.aborted ? CUT_OFF : await arena.run(probe, true)
     return {
@@ -27,23 +34,17 @@ export async function attackDefective(which: Which, probes: readonly Probe[], ru
       reason: outcome === 'held' ? 'it saw nothing' : reason,
     }
   })
-}
 
 async function each(
-  which: Which,
+  of: On,
   probes: readonly Probe[],
-  run: Run,
+  how: How,
+  run: GateRun,
   one: (arena: Arena, probe: Probe) => Promise<Item>,
-): Promise<Item[]> {
-  const arena = new Arena(which)
-  const items: Item[] = []
+): Promise<GateReport> {
+  const arena = new Arena(of.helper)
   try {
-    for (const probe of probes) {
-      const item = await one(arena, probe)
-      items.push(item)
-      run.progress(`${MARK[item.outcome]} ${item.id} (${(item.ms / 1000).toFixed(1)} s)`)
-    }
-    return items
+    return await inTurn(of, probes, how, run, (probe) => one(arena, probe))
   } finally {
     await arena.close()
   }

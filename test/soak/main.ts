@@ -1,6 +1,6 @@
-import { COMMON, gate, UsageError, wholeNumber } from '../gates/command.ts'
+import { COMMON, gate, helperOption, wholeNumber } from '../gates/command.ts'
 import { report } from '../gates/report.ts'
-import { HELPERS, helperBinary } from '../support/helper-binary.ts'
+import { helperBinary } from '../support/helper-binary.ts'
 import { freshImage } from '../support/image.ts'
 import { soak } from './run.ts'
 
@@ -29,9 +29,7 @@ await gate(
   },
   async ({ helper, slice, ...values }, names, run) => {
     const since = new Date()
-    const which = HELPERS.find((one) => one === helper)
-    if (which === undefined || names.length > 0)
-      throw new UsageError(`--helper takes ${HELPERS.join(' or ')}, and there are no other arguments.`)
+    const which = helperOption(helper, names)
     const dispatches = slice ? SLICE : wholeNumber('dispatches', values.dispatches, 1, 1_000_000)
     await helperBinary(which)
     // With the tool that root's marks need.

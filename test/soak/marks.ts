@@ -41,7 +41,7 @@ const OF_USER: readonly Mark[] = [
   {
     id: 'process',
     title: 'a process',
-    leave: 'setsid sleep 86487 </dev/null >/dev/null 2>&1 &',
+    leave: 'setsid sleep 86487 </dev/null >/dev/null 2>&1 & while ! runs sleep86487; do :; done',
     look: 'runs sleep86487',
   },
   {

@@ -13,7 +13,8 @@ import { PageConnection } from '../../../core/ui-server/page-connection.ts'
 import { UiCredentials } from '../../../core/ui-server/tokens.ts'
 import { AGENT_REQUESTS, HELPER_MESSAGES, ID, UI_REQUESTS } from '../messages.ts'
 import { changedText, cuts, pieces } from '../mutate.ts'
-import { asProperty, must, type Target } from '../target.ts'
+import { must } from '../../gates/broken.ts'
+import { asProperty, type Target } from '../target.ts'
 
 /** Both ends of a socket in one object: what is pushed in comes from the peer, what is written is kept. */
 class SocketEnd extends Duplex {

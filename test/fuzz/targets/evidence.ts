@@ -13,7 +13,8 @@ import { evidenceChain } from '../../../core/testing/evidence-chain.ts'
 import { EvidenceVerifier } from '../../../helper/qemu/evidence/verifier.ts'
 import { ID, OTHER_ID } from '../messages.ts'
 import { changeBytes } from '../mutate.ts'
-import { asProperty, must, type Target } from '../target.ts'
+import { must } from '../../gates/broken.ts'
+import { asProperty, type Target } from '../target.ts'
 
 type Written = { stream: 1 | 2; text: string }
 type Chain = {

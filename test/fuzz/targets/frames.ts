@@ -12,7 +12,8 @@ import {
 } from '../../../helper/qemu/guest-link/records.ts'
 import { GUEST_MESSAGES } from '../messages.ts'
 import { changedBytes, changedText, cuts, pieces } from '../mutate.ts'
-import { asProperty, Broken, must, same, type Target } from '../target.ts'
+import { Broken, must } from '../../gates/broken.ts'
+import { asProperty, same, type Target } from '../target.ts'
 
 const MAX = 64
 const TYPED = new Set(['FRAME_TOO_LARGE', 'FRAME_MALFORMED'])

@@ -14,7 +14,8 @@ import { checkBootConfig, type BootOptions } from '../../../helper/qemu/boot-con
 import { Authenticator, GoldenManifest } from '../../../helper/qemu/golden/manifest.ts'
 import { IMAGE_MANIFEST } from '../messages.ts'
 import { changedBytes, changedText, changedValue, cuts, pieces } from '../mutate.ts'
-import { asProperty, Broken, must, same, type Target } from '../target.ts'
+import { Broken, must } from '../../gates/broken.ts'
+import { asProperty, same, type Target } from '../target.ts'
 
 const HOST = { maxCpus: 4, memoryMib: 8192, availableMemoryMib: 4096 }
 

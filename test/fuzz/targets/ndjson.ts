@@ -15,7 +15,8 @@ import {
 import { parseRequest } from '../../../helper/qemu/server/requests.ts'
 import { cuts, changedText, pieces } from '../mutate.ts'
 import { CONTROL_REQUESTS, HELPER_MESSAGES, HELPER_REQUESTS, UI_REQUESTS } from '../messages.ts'
-import { asProperty, must, same, type Target } from '../target.ts'
+import { must } from '../../gates/broken.ts'
+import { asProperty, same, type Target } from '../target.ts'
 
 const MAX = 24
 

@@ -4,7 +4,8 @@ import { DeadlineError } from '../../support/deadline.ts'
 import type { Message } from '../../support/raw-peer.ts'
 import type { ProxyMode } from '../../support/socket-proxy.ts'
 import { isVerified, type AppVisit } from '../app-stage.ts'
-import { Broken, must, probe, type Defect, type Probe } from '../probe.ts'
+import { Broken, must } from '../../gates/broken.ts'
+import { probe, type Defect, type Probe } from '../probe.ts'
 import type { Stage } from '../stage.ts'
 
 /** What the probes of agents have in common. */

@@ -6,7 +6,8 @@ import { until } from '../../support/deadline.ts'
 import { openFiles, residentBytes } from '../../support/processes.ts'
 import type { RawPeer } from '../../support/raw-peer.ts'
 import type { AppVisit } from '../app-stage.ts'
-import { must, type Probe } from '../probe.ts'
+import { must } from '../../gates/broken.ts'
+import type { Probe } from '../probe.ts'
 import {
   attack,
   CLINGING,

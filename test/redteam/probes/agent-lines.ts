@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto'
 import { LIMITS } from '../../../core/protocol/index.ts'
 import { residentBytes } from '../../support/processes.ts'
 import type { Message } from '../../support/raw-peer.ts'
-import { must, type Probe } from '../probe.ts'
+import { must } from '../../gates/broken.ts'
+import type { Probe } from '../probe.ts'
 import {
   attack,
   CLINGING,

@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import * as z from 'zod'
 import { buildGo } from '../../support/go-binary.ts'
 import type { GuestImage } from '../../support/image.ts'
-import { must, probe, type Defect, type Group, type Probe } from '../probe.ts'
+import { must } from '../../gates/broken.ts'
+import { probe, type Defect, type Group, type Probe } from '../probe.ts'
 import type { Stage } from '../stage.ts'
 
 /** What a tool cannot do. A program of ours tries it all, each in a process of its own (`../intruder`). */
@@ -24,6 +25,9 @@ export function intruder(): Buffer {
     rmSync(dir, { recursive: true })
   }
 }
+
+/** What the program tries and a probe looks at. */
+const judged = new Set<string>()
 
 type Outcomes = Record<string, string>
 /** One run tries everything; of the same image and tool a second would try the same. */
@@ -45,18 +49,19 @@ async function intrude(stage: Stage): Promise<Outcomes> {
   if (stdout === '')
     throw new Error(`the intruder ended with ${exit_code}: ${stderr} ${error?.message ?? ''}`)
   const outcomes = z.record(z.string(), z.string()).parse(JSON.parse(stdout || 'null'))
-  for (const control of ['control-open-own', 'control-socket-unix'])
-    must(
-      outcomes[control] === 'allowed',
-      `what is allowed was not: ${control}: ${outcomes[control]} ${stderr}`,
-    )
+  for (const [name, outcome] of Object.entries(outcomes)) {
+    const isControl = name.startsWith('control-')
+    if (isControl && outcome !== 'allowed')
+      throw new Error(`what is allowed was not: ${name}: ${outcome} ${stderr}`)
+    if (!isControl && !judged.has(name)) throw new Error(`no probe judges ${name}`)
+  }
   // Unconfined, it changes its VM: whoever comes next gets another.
   await stage.vm.reset()
   return outcomes
 }
 
 /** Refused by the filter or for want of privilege; a mere EINVAL would mean that the call was entered. */
-const REFUSED = /^(operation not permitted|function not implemented|signal: bad system call.*)$/
+export const REFUSED = /^(operation not permitted|function not implemented|signal: bad system call.*)$/
 const OUT_OF_REACH =
   /^(permission denied|operation not permitted|no such file or directory|no such device.*|read-only file system|(open|write) .*(permission denied|operation not permitted))$/
 
@@ -75,6 +80,8 @@ for file in /tmp/sys/class/*/*/dev; do
   [ -e /dev/\${device##*/} ] || busybox mknod /dev/\${device##*/} $kind $major $minor
 done
 busybox mv /dev/hw_random /dev/hwrng
+mkdir -p /dev/virtio-ports
+for port in /dev/vport*; do busybox ln -sf $port /dev/virtio-ports/; done
 echo root > /etc/shadow
 echo {} > /bsm/image.json`,
 }
@@ -89,8 +96,9 @@ export const attempts = (
   defect: Defect,
   names: Record<string, string>,
 ): Probe[] =>
-  Object.entries(names).map(([name, what]) =>
-    probe({
+  Object.entries(names).map(([name, what]) => {
+    judged.add(name)
+    return probe({
       id: `${group === 'Egress' ? 'egress' : 'escape'}.${name}`,
       group,
       attacker: 'tool',
@@ -104,8 +112,8 @@ export const attempts = (
         return outcome
       },
       defect,
-    }),
-  )
+    })
+  })
 
 const calls = attempts('Escape and privilege', REFUSED, (what) => `A tool cannot ${what}.`, UNCONFINED, {
   'unshare-user': 'make a user namespace',
@@ -134,10 +142,6 @@ const calls = attempts('Escape and privilege', REFUSED, (what) => `A tool cannot
   'pivot-root': 'pivot the root',
   chroot: 'change its root',
   'open-by-handle': 'open a file by its handle',
-  'init-module': 'load a kernel module',
-  'finit-module': 'load a kernel module from a file',
-  kexec: 'load another kernel',
-  'kexec-file': 'load another kernel from a file',
   reboot: 'reboot the machine',
   swapon: 'swap to a file',
   settimeofday: 'set the clock',
@@ -147,6 +151,33 @@ const calls = attempts('Escape and privilege', REFUSED, (what) => `A tool cannot
   'mknod-vda': 'make a device node of the disk',
   'mknod-mem': 'make a device node of the memory',
   'kill-init': 'signal the dispatcher',
+  'socket-alg': "reach the kernel's cryptography",
+})
+
+const LOADS = ['init-module', 'finit-module', 'kexec', 'kexec-file']
+for (const name of LOADS) judged.add(name)
+
+/** Root is refused these too, by a kernel that was sealed: that a tool is refused says nothing of the seal. */
+const sealed = probe({
+  id: 'escape.sealed-kernel',
+  group: 'Escape and privilege',
+  attacker: 'tool',
+  promise: 'A tool can load neither a module nor another kernel, and the kernel is sealed against both.',
+  needs: 'vm',
+  budgetMs: INTRUSION_MS + 60_000,
+  run: async (stage) => {
+    const outcomes = await intrusion(stage)
+    for (const name of LOADS) must(REFUSED.test(outcomes[name] ?? ''), `${name}: ${outcomes[name]}`)
+    const seals = ['modules_disabled', 'kexec_load_disabled'].map((name) => `/proc/sys/kernel/${name}`)
+    const { stdout } = await stage.tool(`cat ${seals.join(' ')}`)
+    must(stdout === '1\n1\n', `the seals say ${stdout}`)
+  },
+  defect: {
+    when: 'the kernel is not sealed',
+    // A seal cannot be broken: what a kernel without one would say lies over it.
+    asRoot: `echo 0 > /tmp/unsealed
+for seal in modules_disabled kexec_load_disabled; do busybox mount --bind /tmp/unsealed /proc/sys/kernel/$seal; done`,
+  },
 })
 
 const places = attempts(
@@ -157,6 +188,9 @@ const places = attempts(
   {
     'read-vport': 'read a virtio port',
     'write-vport': 'write to a virtio port',
+    'read-virtio-port': 'read a virtio port by its name',
+    'read-vsock-dev': 'open the device of vsock',
+    'read-mem': 'read the physical memory',
     'read-hvc': 'read the console',
     'write-hvc': 'write to the console',
     'read-vda': 'read the disk as a device',
@@ -248,9 +282,10 @@ const views: readonly Probe[] = [
   seen(
     'writable-places',
     'Nothing but its home and temporary places is writable for a tool.',
-    'find / -xdev -type d -writable 2>/dev/null | grep -vE "^/(proc|tmp|dev/shm|home/sandbox|run/user)" ; echo end',
+    // busybox's find has no -writable
+    'find / -xdev -type d 2>/dev/null | while read -r place; do [ -w "$place" ] && echo "$place"; done | grep -vE "^/(proc|tmp|var/tmp|dev/shm|home/sandbox|run/user)" ; echo end',
     (stdout) => stdout === 'end\n',
   ),
 ]
 
-export const CONFINEMENT: readonly Probe[] = [...calls, ...places, ...views]
+export const CONFINEMENT: readonly Probe[] = [...calls, sealed, ...places, ...views]

@@ -3,8 +3,9 @@ import { join } from 'node:path'
 import { helperOf, standbyReady } from '../../support/app.ts'
 import { buildGo } from '../../support/go-binary.ts'
 import { helperBinary } from '../../support/helper-binary.ts'
-import { must, probe, type Defect, type Probe } from '../probe.ts'
-import { attempts, INTRUDER, INTRUSION_MS, intruder } from './confinement.ts'
+import { must } from '../../gates/broken.ts'
+import { probe, type Defect, type Probe } from '../probe.ts'
+import { attempts, INTRUDER, INTRUSION_MS, intruder, REFUSED } from './confinement.ts'
 
 /** Every route out of the VM that a tool could try. There is no network device; the only way out is the dispatch itself. */
 
@@ -38,12 +39,15 @@ const routes = attempts('Egress', NO_WAY_OUT, (what) => `A tool cannot ${what}.`
 
 const families = attempts(
   'Egress',
-  NO_WAY_OUT,
+  REFUSED,
   (what) => `A tool cannot open ${what}.`,
   { when: 'a tool is root and unfiltered', asRoot: '' },
   {
     'socket-raw': 'a raw IP socket',
     'socket-packet': 'a raw packet socket',
+    'socket-xdp': 'an XDP socket',
+    'socket-pppox': 'a PPP socket',
+    'socket-tipc': 'a TIPC socket',
     'socket-vsock-stream': 'a vsock stream, to the control port or any other',
     'socket-vsock-dgram': 'a vsock datagram socket',
     'socket-vsock-cloexec': 'a vsock socket under other flags',

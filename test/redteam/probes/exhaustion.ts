@@ -1,5 +1,6 @@
 import type { ExecExtras } from '../../support/helper.ts'
-import { must, probe, type Defect, type Probe } from '../probe.ts'
+import { must } from '../../gates/broken.ts'
+import { probe, type Defect, type Probe } from '../probe.ts'
 import type { Stage } from '../stage.ts'
 
 /** A tool that takes all it can get, or will not end: it gets its share, ends with its dispatch, and the VM serves on. */
@@ -18,7 +19,8 @@ async function stillServes({ vm }: Stage): Promise<void> {
 
 /** Names of processes that run in the guest. */
 async function running({ vm }: Stage): Promise<string[]> {
-  const { result } = await vm.query('ProcessList')
+  const { result, error } = await vm.query('ProcessList')
+  must(result !== undefined, `it does not tell its processes: ${error?.code} ${error?.message}`)
   return (result as { processes: { name: string }[] }).processes.map(({ name }) => name)
 }
 
@@ -101,7 +103,7 @@ const bounded = bombs.map(({ id, promise, command, most, unit, extras, defect })
     run: async (stage) => {
       const { stdout } = await stage.tool(command, extras)
       const got = Number(stdout.trim().split('\n').at(-1) ?? 0)
-      must(got > 0, `it got nothing, so that nothing is shown: ${stdout.slice(0, 200)}`)
+      if (!(got > 0)) throw new Error(`it got nothing, so that nothing is shown: ${stdout.slice(0, 200)}`)
       must(got <= most, `it got ${got} ${unit}`)
       await stillServes(stage)
       return `${got} ${unit}`
@@ -111,7 +113,7 @@ const bounded = bombs.map(({ id, promise, command, most, unit, extras, defect })
 )
 
 /** Ends with its dispatch, whatever it does against that. */
-const dodges: readonly { id: string; what: string; command: string }[] = [
+const dodges: readonly { id: string; what: string; command: string; defect?: Defect }[] = [
   {
     id: 'double-fork',
     what: 'forked twice and left its session',
@@ -134,12 +136,27 @@ const dodges: readonly { id: string; what: string; command: string }[] = [
   },
   {
     id: 'swarm',
-    what: 'starts itself anew as fast as it is killed',
+    what: 'starts one process after the other',
     command: 'f() { sleep 4343 & f; }; f',
+  },
+  {
+    id: 'fork-bomb',
+    what: 'is a fork bomb',
+    command: 'f() { f | f & }; f; sleep 4343',
+    // One whole bomb without a bound would take the VM, and say nothing of the deadline.
+    defect: {
+      when: 'a process of it leaves its cgroup',
+      asRoot: `sh -c '${OUT_OF_ITS_CGROUP}; setsid sleep 4343 >/dev/null 2>&1 </dev/null &'`,
+    },
+  },
+  {
+    id: 'files',
+    what: 'writes files without end',
+    command: 'i=0; while :; do echo x > /tmp/$i; i=$((i+1)); done',
   },
 ]
 
-const ended = dodges.map(({ id, what, command }) =>
+const ended = dodges.map(({ id, what, command, defect }) =>
   probe({
     id: `deadline.${id}`,
     group: 'Exhaustion',
@@ -154,7 +171,7 @@ const ended = dodges.map(({ id, what, command }) =>
       must(left.length === 0, `still there: ${left.join(', ')} (before: ${before.join(', ')})`)
       await stillServes(stage)
     },
-    defect: UNLIMITED,
+    defect: defect ?? UNLIMITED,
   }),
 )
 

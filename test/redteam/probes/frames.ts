@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { canonicalJson, LIMITS, PORTS } from '../../../core/protocol/index.ts'
 import type { FramePart } from '../../support/lying-qemu.ts'
-import { must, probe, type Probe } from '../probe.ts'
+import { must } from '../../gates/broken.ts'
+import { probe, type Probe } from '../probe.ts'
 import {
   announced,
   attack,

@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto'
 import { PORTS, type ErrorCode, type Port } from '../../../core/protocol/index.ts'
 import type { ExecExtras, Helper, ResponseTo } from '../../support/helper.ts'
 import type { FramePart, FrameRule } from '../../support/lying-qemu.ts'
-import { must, probe, type Defect, type Probe } from '../probe.ts'
+import { must } from '../../gates/broken.ts'
+import { probe, type Defect, type Probe } from '../probe.ts'
 import type { Stage } from '../stage.ts'
 
 /** A guest whose dispatcher is replaced by a hostile one: what every probe of frames needs. */

@@ -2,12 +2,14 @@ import { spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import { LIMITS } from '../../../core/protocol/index.ts'
+import { encodeFrame } from '../../../helper/qemu/guest-link/frames.ts'
 import { streamed } from '../../conformance/checks/exec.ts'
 import { within } from '../../support/deadline.ts'
 import { recomputeHash, storedChain } from '../../support/evidence.ts'
 import type { ExecExtras, Helper, ResponseTo } from '../../support/helper.ts'
 import { repository } from '../../support/image.ts'
-import { must, probe, type Probe } from '../probe.ts'
+import { must } from '../../gates/broken.ts'
+import { probe, type Probe } from '../probe.ts'
 import type { Stage } from '../stage.ts'
 import { base64 } from './hostile.ts'
 
@@ -57,13 +59,6 @@ function isData(vm: Helper, response: Response, bytes: Buffer): void {
   }
 }
 
-const frame = (value: object): Buffer => {
-  const body = Buffer.from(JSON.stringify(value))
-  const length = Buffer.alloc(4)
-  length.writeUInt32BE(body.length)
-  return Buffer.concat([length, body])
-}
-
 const forgeries: readonly Probe[] = [
   probe({
     id: 'output.forged-lines',
@@ -107,8 +102,8 @@ const forgeries: readonly Probe[] = [
     run: async ({ vm }) => {
       const command_id = randomUUID()
       const bytes = Buffer.concat([
-        frame({ type: 'ToolResult', command_id, exit_code: 0, stdout: FORGED_TEXT, stderr: '' }),
-        frame({
+        encodeFrame({ type: 'ToolResult', command_id, exit_code: 0, stdout: FORGED_TEXT, stderr: '' }),
+        encodeFrame({
           type: 'EvidenceChunk',
           command_id,
           seq: 2,
@@ -116,7 +111,7 @@ const forgeries: readonly Probe[] = [
           chunk_size: 0,
           is_terminal: true,
         }),
-        frame({ type: 'Error', code: 'BAD_REQUEST', message: FORGED_TEXT, command_id }),
+        encodeFrame({ type: 'Error', code: 'BAD_REQUEST', message: FORGED_TEXT, command_id }),
         // A record of the bridge that closes a connection.
         Buffer.from([0, 0, 0, 1, 3, 0, 0, 0, 0]),
       ])

@@ -1,5 +1,6 @@
 import { foundIn, LEAVERS, leaveAll, LOOK } from '../../soak/marks.ts'
-import { must, probe, type Defect, type Probe } from '../probe.ts'
+import { must } from '../../gates/broken.ts'
+import { probe, type Defect, type Probe } from '../probe.ts'
 import type { Stage } from '../stage.ts'
 
 /** What one dispatch leaves is gone in the next, also what only root could leave. The soak does the same a thousand times. */
@@ -29,8 +30,11 @@ const marks = LEAVERS.flatMap(({ tool, marks: ofTool }) =>
       variant: 'test',
       slice: mark.id === 'file' || mark.id === 'process.escaped',
       run: async (stage) => {
-        if (tool === 'root.sh') await stage.root(`${LOOK}\n${leaveAll([mark])}`)
-        else await stage.tool(`${LOOK}\n${leaveAll([mark])}`)
+        const command = [LOOK, leaveAll([mark]), LOOK].join('\n')
+        const said = tool === 'root.sh' ? await stage.root(command) : (await stage.tool(command)).stdout
+        // The second look is that the mark was left at all.
+        if (!foundIn(said.slice(said.indexOf('looked'))).includes(mark.id))
+          throw new Error(`it could not leave ${mark.title}: ${said}`)
         await reset(stage)
         const found = foundIn((await stage.tool(LOOK)).stdout)
         must(!found.includes(mark.id), `it found ${found.join(', ')}`)

@@ -5,7 +5,8 @@ import { until } from '../../support/deadline.ts'
 import type { Helper } from '../../support/helper.ts'
 import { freshImage } from '../../support/image.ts'
 import type { Scratch } from '../../support/scratch.ts'
-import { must, probe, type Defect, type Probe } from '../probe.ts'
+import { must } from '../../gates/broken.ts'
+import { probe, type Defect, type Probe } from '../probe.ts'
 import type { Stage } from '../stage.ts'
 
 /**

@@ -6,7 +6,8 @@ import { diskOf } from '../../support/disk.ts'
 import { errorOf, type Helper } from '../../support/helper.ts'
 import { copyImage, type GuestImage } from '../../support/image.ts'
 import { commandLine, gone } from '../../support/processes.ts'
-import { must, probe, type Defect, type Probe } from '../probe.ts'
+import { must } from '../../gates/broken.ts'
+import { probe, type Defect, type Probe } from '../probe.ts'
 import type { Stage } from '../stage.ts'
 
 /** Somebody on the host changes the disk, the guest or the hypervisor's answers: the next reset says which source (§4). */
@@ -240,7 +241,8 @@ const hypervisor = [
       const machines = helper.processes.filter(({ pid }) =>
         commandLine(pid).startsWith('/usr/bin/qemu-system'),
       )
-      must(machines.length === 2, `there were ${machines.length} machines, and not one and a standby`)
+      if (machines.length !== 2)
+        throw new Error(`there were ${machines.length} machines, and not one and a standby`)
       stage.qemu.tell('phantom')
       for (const { pid } of machines) process.kill(pid, 'SIGKILL')
       await gone(machines)

@@ -1,0 +1,74 @@
+import type { GateRun } from './command.ts'
+import {
+  code,
+  lastReport,
+  MARK,
+  report,
+  reportPath,
+  writeReport,
+  type GateReport,
+  type Item,
+} from './report.ts'
+
+/** Whose report it is. */
+export type Of = Pick<GateReport, 'gate' | 'helper' | 'accelerator' | 'slice'>
+
+export type How = {
+  /** Nothing of an earlier run is taken over. */
+  fresh: boolean
+  /** What held in an earlier run is taken over, whatever files that was of. */
+  'keep-held': boolean
+}
+
+/**
+ * Does one thing after the other and keeps the report after each: a run that was cut off, however it was, goes on where
+ * it was if the files and what was asked for are the same. What was not run is tried again.
+ */
+export async function inTurn<T extends { id: string }>(
+  of: Of,
+  things: readonly T[],
+  how: How,
+  { signal, progress, asked }: GateRun,
+  one: (thing: T) => Promise<Item>,
+  folder?: string,
+): Promise<GateReport> {
+  const path = reportPath({ ...of, asked: [...asked] }, folder)
+  const { since, known } = takenOver(path, how, asked)
+  const wanted = things.filter(({ id }) => known.has(id)).length
+  if (wanted > 0) progress(`going on after ${wanted} that were done before`)
+  const items: Item[] = []
+  const made = (interrupted: boolean): GateReport =>
+    report(since, { ...of, items, seed: 0, asked: [...asked], interrupted })
+  for (const thing of things) {
+    const before = known.get(thing.id)
+    if (before !== undefined) {
+      items.push(before)
+      continue
+    }
+    const item = await one(thing)
+    items.push(item)
+    progress(`${MARK[item.outcome]} ${item.id} (${(item.ms / 1000).toFixed(1)} s)`)
+    if (!signal.aborted) writeReport(path, made(true))
+  }
+  return made(signal.aborted)
+}
+
+type TakenOver = { since: Date; known: Map<string, Item> }
+
+function takenOver(path: string, how: How, asked: readonly string[]): TakenOver {
+  const kept = how.fresh ? null : lastReport(path)
+  const known = (items: Item[]): Map<string, Item> => new Map(items.map((item) => [item.id, item]))
+  if (kept === null || kept.asked.join(' ') !== asked.join(' '))
+    return { since: new Date(), known: known([]) }
+  const isSame = kept.code === code()
+  if (kept.interrupted && isSame)
+    return {
+      since: new Date(kept.started_at),
+      known: known(kept.items.filter(({ outcome }) => outcome !== 'not run')),
+    }
+  const held = kept.items.filter(({ outcome }) => how['keep-held'] && outcome === 'held')
+  return {
+    since: new Date(),
+    known: known(isSame ? held : held.map((item) => ({ commit: kept.commit, ...item }))),
+  }
+}
