@@ -255,7 +255,7 @@ const hypervisor = [
       must(echoed?.exit_code === 0, 'the reset passed, and there is no VM')
       return 'another VM was made'
     },
-    CREDULOUS,
+    { when: 'a reset does nothing', helper: 'idle-reset' },
     { only: OF_QEMU, budgetMs: 150_000 },
   ),
   lie(
