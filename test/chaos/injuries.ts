@@ -159,8 +159,8 @@ function newestChain(world: World): { id: string; path: string } {
   return { id: newest.slice(0, -'.ndjson'.length), path: join(folder, newest) }
 }
 
-/** What was cut; a run is over before the next one begins. */
-let cutChain = ''
+/** What was cut in each world. */
+const cutChains = new WeakMap<World, string>()
 
 export const FAULTS = {
   full: {
@@ -194,11 +194,11 @@ export const FAULTS = {
     missing: () => null,
     inflict: async (world) => {
       const { id, path } = newestChain(world)
-      cutChain = id
+      cutChains.set(world, id)
       halve(path)
     },
     said: async (world) => {
-      const verdict = await (await world.control()).verifyEvidence(cutChain)
+      const verdict = await (await world.control()).verifyEvidence(cutChains.get(world) ?? '')
       must(!verdict.ok, `the evidence that was cut verifies: ${JSON.stringify(verdict)}`)
     },
     needsRestart: true,

@@ -2,7 +2,7 @@ import { gate, helperOption, IN_TURN, IN_TURN_HELP, UsageError, wholeNumber } fr
 import { inTurn } from '../gates/in-turn.ts'
 import { acceleratorOf, helperBinary } from '../support/helper-binary.ts'
 import { freshImage } from '../support/image.ts'
-import { PLAN, promiseOf } from './plan.ts'
+import { PLAN, promiseOf, type Hurt } from './plan.ts'
 import { Worlds } from './worlds.ts'
 
 const HELP = `npm run chaos -- [--helper qemu|vz] [--only PATTERN] [--rounds N] [--slice] [--fresh] [--list] [--json]
@@ -20,6 +20,8 @@ left behind, ready again, a dispatch works and its reset is verified, the audit 
   --json           the report on stdout; it is also kept in out/gates/chaos-NAME.json`
 
 const SLICE_ROUNDS = 1
+/** Worlds at once: much of a round is waiting, for what was stopped to be found above all. */
+const LANES = 3
 
 await gate(
   HELP,
@@ -42,12 +44,14 @@ await gate(
       return null
     }
     const accelerator = await acceleratorOf(await helperBinary(which))
-    const worlds = new Worlds(which, await freshImage(), run.signal)
+    const image = await freshImage()
+    const lanes = Array.from({ length: slice ? 1 : LANES }, () => new Worlds(which, image, run.signal))
     try {
       const of = { gate: 'chaos', helper: which, accelerator, slice } as const
-      return await inTurn(of, chosen, values, run, (hurt) => worlds.run(hurt, rounds))
+      const each = lanes.map((worlds) => (hurt: Hurt) => worlds.run(hurt, rounds))
+      return await inTurn(of, chosen, values, run, each)
     } finally {
-      await worlds.close()
+      await Promise.all(lanes.map((worlds) => worlds.close()))
     }
   },
 )

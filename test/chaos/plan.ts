@@ -62,24 +62,22 @@ const STOPPED_MS = 420_000
 /** A table's keys, as what they are. */
 const keys = <K extends string>(table: Partial<Record<K, unknown>>): K[] => Object.keys(table) as K[]
 
-const blows = (name: keyof typeof BLOWS): Hurt[] =>
-  keys(HIT).flatMap((at) =>
-    keys(HIT[at]).flatMap((who): Hurt[] => {
-      if (HIT[at][who]?.includes(name) !== true) return []
+const blows: Hurt[] = keys(HIT).flatMap((at) =>
+  keys(HIT[at]).flatMap((who) =>
+    (HIT[at][who] ?? []).map((name): Hurt => {
       const id = `${at}.${who}.${name}`
-      return [
-        {
-          id,
-          moment: MOMENTS[at],
-          victim: VICTIMS[who],
-          injury: BLOWS[name],
-          budgetMs: name === 'stop' ? STOPPED_MS : ROUND_MS,
-          ...(FOUND_BY_USE.has(id) ? { foundByUse: true } : {}),
-          ...(SLICE.has(id) ? { slice: true } : {}),
-        },
-      ]
+      return {
+        id,
+        moment: MOMENTS[at],
+        victim: VICTIMS[who],
+        injury: BLOWS[name],
+        budgetMs: name === 'stop' ? STOPPED_MS : ROUND_MS,
+        ...(FOUND_BY_USE.has(id) ? { foundByUse: true } : {}),
+        ...(SLICE.has(id) ? { slice: true } : {}),
+      }
     }),
-  )
+  ),
+)
 
 const faults: Hurt[] = FAULTY.flatMap(([at, names]) =>
   names.map((name): Hurt => {
@@ -95,7 +93,7 @@ const faults: Hurt[] = FAULTY.flatMap(([at, names]) =>
   }),
 )
 
-export const PLAN: readonly Hurt[] = [...blows('kill'), ...blows('pause'), ...faults, ...blows('stop')]
+export const PLAN: readonly Hurt[] = [...blows, ...faults]
 
 /** What is promised, as one sentence. */
 export function promiseOf({ moment, victim, injury }: Hurt): string {

@@ -33,8 +33,6 @@ export class World {
   readonly scratch = new Scratch('chaos')
   readonly which: Which
   readonly image: GuestImage
-  /** The VMs' accelerator, once a VM ran. */
-  accelerator: string | null = null
   /** What there is at rest in a world to which nothing was done. */
   unharmed: Remains | null = null
   readonly #env: Record<string, string>
@@ -198,7 +196,7 @@ export class World {
   /** Ready, with a standby, and nothing that stirs or stands still. Throws {@link NotReady} when it will not come. */
   async rest(ms = REST_MS): Promise<AppSnapshot> {
     let last = 'it did not answer'
-    const snapshot = await until(
+    return await until(
       ms,
       'ready with a standby',
       async () => {
@@ -214,8 +212,6 @@ export class World {
     ).catch((error: unknown) => {
       throw error instanceof DeadlineError ? new Broken(`not ready within ${ms} ms; ${last}`) : error
     })
-    this.accelerator = snapshot.helper?.accelerator ?? this.accelerator
-    return snapshot
   }
 
   #isAtRest({ state, helper }: AppSnapshot): boolean {

@@ -12,7 +12,6 @@ export class Worlds {
   readonly #signal: AbortSignal
   readonly #cutOff: Promise<never>
   #world: World | null = null
-  accelerator: string | null = null
 
   constructor(which: Which, image: GuestImage, signal: AbortSignal) {
     this.#which = which
@@ -39,7 +38,6 @@ export class Worlds {
     try {
       const world = await Promise.race([this.#ready(), this.#cutOff])
       const item = await run(world, hurt, rounds, this.#cutOff)
-      this.accelerator = world.accelerator
       if (item.outcome !== 'held') await this.close()
       return item
     } catch (error) {

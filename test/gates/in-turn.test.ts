@@ -26,12 +26,14 @@ describe('a gate that does one thing after the other', () => {
       NAMES.map((id) => ({ id })),
       { fresh: false, 'keep-held': false, ...how },
       { signal: interrupt.signal, progress: () => undefined, asked },
-      async ({ id }) => {
-        if (id === cutAt) interrupt.abort()
-        if (interrupt.signal.aborted) return item(id, { outcome: 'not run', reason: 'cut off' })
-        done.push(id)
-        return item(id, { outcome: outcomes[id] ?? 'held', reason: `try ${done.length}` })
-      },
+      [
+        async ({ id }) => {
+          if (id === cutAt) interrupt.abort()
+          if (interrupt.signal.aborted) return item(id, { outcome: 'not run', reason: 'cut off' })
+          done.push(id)
+          return item(id, { outcome: outcomes[id] ?? 'held', reason: `try ${done.length}` })
+        },
+      ],
       folder,
     )
   }
@@ -52,10 +54,12 @@ describe('a gate that does one thing after the other', () => {
         NAMES.map((id) => ({ id })),
         { fresh: false, 'keep-held': false },
         { signal: new AbortController().signal, progress: () => undefined, asked: [] },
-        async ({ id }) => {
-          if (id === 'c') throw new Error('a crash')
-          return item(id)
-        },
+        [
+          async ({ id }) => {
+            if (id === 'c') throw new Error('a crash')
+            return item(id)
+          },
+        ],
         folder,
       ),
     ).rejects.toThrow('a crash')
@@ -97,5 +101,29 @@ describe('a gate that does one thing after the other', () => {
       ['b', undefined],
       ['c', 'before'],
     ])
+  })
+
+  it('does things at once where it has lanes, and reports them in their order', async () => {
+    let release: () => void = () => undefined
+    const isDone = new Promise<void>((resolve) => (release = resolve))
+    const first = async ({ id }: { id: string }) => {
+      await isDone
+      return item(id)
+    }
+    const second = async ({ id }: { id: string }) => {
+      done.push(id)
+      if (done.length === 2) release()
+      return item(id)
+    }
+    const report = await inTurn(
+      OF,
+      NAMES.map((id) => ({ id })),
+      { fresh: false, 'keep-held': false },
+      { signal: new AbortController().signal, progress: () => undefined, asked: [] },
+      [first, second],
+      folder,
+    )
+    expect(done).toEqual(['b', 'c'])
+    expect(report.items.map(({ id }) => id)).toEqual(NAMES)
   })
 })

@@ -22,34 +22,36 @@ export type How = {
 
 /**
  * Does one thing after the other and keeps the report after each: a run that was cut off, however it was, goes on where
- * it was if the files and what was asked for are the same. What was not run is tried again.
+ * it was if the files and what was asked for are the same. What was not run is tried again. More lanes than one do
+ * their things at once, each one after the other.
  */
 export async function inTurn<T extends { id: string }>(
   of: Of,
   things: readonly T[],
   how: How,
   { signal, progress, asked }: GateRun,
-  one: (thing: T) => Promise<Item>,
+  lanes: readonly ((thing: T) => Promise<Item>)[],
   folder?: string,
 ): Promise<GateReport> {
   const path = reportPath({ ...of, asked: [...asked] }, folder)
   const { since, known } = takenOver(path, how, asked)
-  const wanted = things.filter(({ id }) => known.has(id)).length
-  if (wanted > 0) progress(`going on after ${wanted} that were done before`)
-  const items: Item[] = []
-  const made = (interrupted: boolean): GateReport =>
-    report(since, { ...of, items, seed: 0, asked: [...asked], interrupted })
-  for (const thing of things) {
-    const before = known.get(thing.id)
-    if (before !== undefined) {
-      items.push(before)
-      continue
-    }
-    const item = await one(thing)
-    items.push(item)
-    progress(`${MARK[item.outcome]} ${item.id} (${(item.ms / 1000).toFixed(1)} s)`)
-    if (!signal.aborted) writeReport(path, made(true))
+  const left = things.filter(({ id }) => !known.has(id))
+  if (left.length < things.length)
+    progress(`going on after ${things.length - left.length} that were done before`)
+  const made = (interrupted: boolean): GateReport => {
+    const items = things.flatMap(({ id }) => known.get(id) ?? [])
+    return report(since, { ...of, items, seed: 0, asked: [...asked], interrupted })
   }
+  await Promise.all(
+    lanes.map(async (one) => {
+      for (let thing = left.shift(); thing !== undefined; thing = left.shift()) {
+        const item = await one(thing)
+        known.set(item.id, item)
+        progress(`${MARK[item.outcome]} ${item.id} (${(item.ms / 1000).toFixed(1)} s)`)
+        if (!signal.aborted) writeReport(path, made(true))
+      }
+    }),
+  )
   return made(signal.aborted)
 }
 

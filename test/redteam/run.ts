@@ -44,7 +44,7 @@ async function each(
 ): Promise<GateReport> {
   const arena = new Arena(of.helper)
   try {
-    return await inTurn(of, probes, how, run, (probe) => one(arena, probe))
+    return await inTurn(of, probes, how, run, [(probe) => one(arena, probe)])
   } finally {
     await arena.close()
   }
