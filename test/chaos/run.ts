@@ -159,6 +159,9 @@ export async function round(world: World, hurt: Hurt): Promise<Returned> {
   if (isSpoilt) {
     await world.stop()
     forgetAudit(world)
+    // Another one begins with the next start, and the next round may cut it.
+    await world.start()
+    await world.rest()
   }
   return returned
 }
