@@ -94,8 +94,12 @@ async function back(world: World, mustReturnByItself: boolean): Promise<Returned
     } catch (error) {
       if (!(error instanceof NotReady) || returned !== 'by itself' || !world.isRunning) throw error
       const control = await world.control()
-      const { state, degraded } = await control.status()
-      must(degraded === null, `${state} by a mere fault: ${degraded?.code} ${degraded?.message}`)
+      const { state, degraded, resets } = await control.status()
+      must(
+        degraded === null,
+        () =>
+          `${state} by a mere fault: ${degraded?.code} ${degraded?.message}\n${JSON.stringify(resets[0])}`,
+      )
       returned = 'when started'
       await control.up()
     }

@@ -3,14 +3,18 @@ import { describe, expect, it } from 'vitest'
 import type { Context } from '../conformance/context.ts'
 import { until } from '../support/deadline.ts'
 import { errorOf, type Helper } from '../support/helper.ts'
-import { commandLine, gone, identify, isAlive, parentOf, type ProcessId } from '../support/processes.ts'
+import { byAge, isQemu } from '../chaos/hittable.ts'
+import { HELPERS } from '../support/helper-binary.ts'
+import { gone, identify, isAlive, parentOf, type ProcessId } from '../support/processes.ts'
 import { VM_TEST_MS, useBench } from './bench.ts'
+
+const kill = (one: ProcessId) => {
+  if (identify(one.pid)?.startedAt === one.startedAt) process.kill(one.pid, 'SIGKILL')
+}
 
 /** `kill -9` of what runs below a helper, at any moment: a sentence, no orphan, a working VM again. */
 describe('kill -9 below the helper', () => {
   const bench = useBench()
-
-  const isQemu = ({ pid }: ProcessId) => /^\S*qemu-system/.test(commandLine(pid))
 
   /** The process of the VM that works now, and those of its standby. */
   async function vms(helper: Helper): Promise<{ working: ProcessId; others: ProcessId[] }> {
@@ -24,9 +28,6 @@ describe('kill -9 below the helper', () => {
     const found = helper.processes.find(({ pid }) => pid === parentOf(vm.pid))
     if (!found) throw new Error('the VM has no launcher')
     return found
-  }
-  const kill = (one: ProcessId) => {
-    if (identify(one.pid)?.startedAt === one.startedAt) process.kill(one.pid, 'SIGKILL')
   }
 
   async function worksAgain(helper: Helper): Promise<void> {
@@ -249,6 +250,27 @@ describe('kill -9 below the helper', () => {
       await worksAgain(last)
       await last.shutdown()
       expect(scratch.leftovers()).toEqual([])
+    }),
+    VM_TEST_MS,
+  )
+})
+
+describe.each(HELPERS)('a standby that is killed unseen, on the %s helper', (which) => {
+  const bench = useBench('product', which)
+
+  it(
+    'is a fault and no divergence: the reset takes another VM',
+    bench.own(async (context) => {
+      const helper = await context.own()
+      for (let round = 0; round < 3; round += 1) {
+        await helper.standbyReady()
+        const [, standby] = helper.processes.filter(isQemu).sort(byAge)
+        if (standby === undefined) throw new Error('there is no standby')
+        kill(standby)
+        await gone([standby])
+        const reset = await helper.reset()
+        expect(reset.verification_passed, JSON.stringify(reset.failed)).toBe(true)
+      }
     }),
     VM_TEST_MS,
   )

@@ -385,6 +385,27 @@ final class ExecutionTests: XCTestCase {
         }
     }
 
+    func testItIsNotOverBeforeWhoeverKeepsTheLastChunkHasIt() throws {
+        var dispatch = try FakeDispatch()
+        dispatch.output(1, "x")
+        dispatch.end()
+        let result = GuestMessage.toolResult(try dispatch.result())
+        let own = Protected<Execution?>(nil)
+        let wasOver = Protected<[Bool]>([])
+        let execution = Execution(
+            dispatch.request, epoch: 7,
+            hooks: Execution.Hooks(
+                chunk: { chunk in
+                    // The result comes over a connection of its own, at any moment.
+                    if chunk.seq == 3 { own.current?.take(result) }
+                    wasOver.with { $0.append(own.current?.waitForEnd(ms: 0) ?? true) }
+                }, output: { _ in }))
+        own.with { $0 = execution }
+        for chunk in dispatch.chunks { execution.take(.evidenceChunk(chunk)) }
+        XCTAssertEqual(wasOver.current, [false, false, false])
+        XCTAssertEqual(try execution.wait().result.stdout, "x")
+    }
+
     func testAGuestThatDoesNotEndAToolTimesOut() throws {
         var request = try FakeDispatch()
         request.output(1, "so far")

@@ -20,6 +20,8 @@ final class Execution {
     private struct State {
         var verifier: EvidenceVerifier
         var result: ToolResult?
+        /// A chunk was taken, and whoever keeps it does not have it yet.
+        var isHandingOn = false
         var isOver = false
     }
 
@@ -89,11 +91,14 @@ final class Execution {
     private func takeChunk(_ chunk: EvidenceChunk) throws {
         let taken = try state.with { state -> (isTaken: Bool, output: Output?) in
             if state.isOver { return (false, nil) }
-            return (true, try state.verifier.push(chunk))
+            let output = try state.verifier.push(chunk)
+            state.isHandingOn = true
+            return (true, output)
         }
         guard taken.isTaken else { return }
         hooks.chunk(chunk)
         if let output = taken.output { hooks.output(output) }
+        state.with { $0.isHandingOn = false }
         try tryToFinish()
     }
 
@@ -110,7 +115,7 @@ final class Execution {
 
     private func tryToFinish() throws {
         let executed = try state.with { state -> Executed? in
-            guard !state.isOver, let result = state.result, state.verifier.isComplete else { return nil }
+            guard !state.isOver, !state.isHandingOn, let result = state.result, state.verifier.isComplete else { return nil }
             let executed = Executed(result: result, verdict: try state.verifier.finish(result))
             state.isOver = true
             return executed

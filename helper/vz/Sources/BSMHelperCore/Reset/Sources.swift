@@ -56,7 +56,7 @@ struct Readings {
     init(_ vm: GuestVM, _ disk: Disk) {
         let hash = readDisk(disk)
         let count = Worker.run("bsm.source.fd") { try vm.queries.openFdCount(ms: Limits.sourceSilenceMs) }
-        let state = Worker.run("bsm.source.api") { try vm.machine.apiState(ms: Limits.sourceSilenceMs) }
+        let state = Worker.run("bsm.source.api") { try vm.machine.stateAsSource(ms: Limits.sourceSilenceMs) }
         self.init(fsHash: listen(hash), openFdCount: listen(count), vmmApiState: listen(state))
     }
 }

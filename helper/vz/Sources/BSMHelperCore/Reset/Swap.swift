@@ -35,7 +35,7 @@ struct Swap {
         let left = max(Swap.leastMs, Limits.sourceSilenceMs - (verifying - started))
         let vm = prepared.vm
         let count = Worker.run("bsm.source.fd") { try vm.queries.openFdCount(ms: left) }
-        let state = Worker.run("bsm.source.api") { try vm.machine.apiState(ms: left) }
+        let state = Worker.run("bsm.source.api") { try vm.machine.stateAsSource(ms: left) }
         let baselines = prepared.origin.baselines.current
         let judged = Judgement(
             Readings(fsHash: listen(disk), openFdCount: listen(count, ms: left), vmmApiState: listen(state, ms: left)),

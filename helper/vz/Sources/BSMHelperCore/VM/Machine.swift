@@ -17,6 +17,7 @@ final class Machine: NSObject, VZVirtualMachineDelegate {
     private static let pauseMs = patience(10_000.0)
     private static let saveMs = patience(60_000.0)
     private static let restoreMs = patience(60_000.0)
+    private static let endNoticeMs = 500.0
     private static let stopMs = patience(10_000.0)
     private static let connectMs = patience(8_000.0)
     private static let counter = Protected(0)
@@ -125,6 +126,16 @@ final class Machine: NSObject, VZVirtualMachineDelegate {
         let answer = Future<VmmApiState>()
         queue.async { answer.succeed(self.vm.map { VmmApiState($0.state) } ?? .stopped) }
         return try answer.wait(ms: ms) { silent("say its state", ms) }
+    }
+
+    /// The same as a source of a reset or a verification. A machine of whose end the framework has told is gone: that is
+    /// a fault, for which there is another VM, and no lie. One that is called stopped and has not ended is the lie.
+    func stateAsSource(ms: Double) throws -> VmmApiState {
+        let state = try apiState(ms: ms)
+        guard state == .stopped || state == .error else { return state }
+        // Told on the queue that was just asked, right behind.
+        guard let end = try? ended.wait(ms: Machine.endNoticeMs, late: { silent("say that it ended", Machine.endNoticeMs) }) else { return state }
+        throw BsmError(.guestUnreachable, .hypervisor, "The VM has ended (\(end.description)).", next: "Reset to get a new VM.")
     }
 
     /// A connection to a port of the guest. Throws at once where nobody listens.
