@@ -17,13 +17,25 @@ export function cpuSeconds(pids: readonly number[]): number {
 }
 
 /** Proportional resident memory of these processes: what they share is counted once. */
-export function residentMib(pids: readonly number[]): number {
+export const residentMib = (pids: readonly number[]): number => proportionalMib(pids, ['Pss'])
+
+/**
+ * The part of it that is theirs: heaps, stacks and the RAM of VMs. Programs and libraries are not in it, whose share
+ * of these processes rises when somebody else ends who ran the same.
+ */
+export const ownMemoryMib = (pids: readonly number[]): number =>
+  proportionalMib(pids, ['Pss_Anon', 'Pss_Shmem'])
+
+function proportionalMib(pids: readonly number[], kinds: readonly string[]): number {
   return pids.reduce((sum, pid) => {
     try {
-      const kib = /^Pss:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'latin1'))?.[1]
-      return sum + Number(kib ?? 0) / 1024
+      const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, 'latin1')
+      const kib = kinds.map((kind) =>
+        Number(new RegExp(`^${kind}:\\s+(\\d+) kB`, 'm').exec(rollup)?.[1] ?? 0),
+      )
+      return sum + kib.reduce((a, b) => a + b, 0) / 1024
     } catch {
-      return sum
+      return sum // ended meanwhile
     }
   }, 0)
 }

@@ -1,7 +1,7 @@
 import { lstatSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Control } from '../../client/index.ts'
-import { residentMib } from '../bench/footprint.ts'
+import { ownMemoryMib } from '../bench/footprint.ts'
 import type { Run } from '../gates/command.ts'
 import type { Item, Series } from '../gates/report.ts'
 import { AppProcess, standbyReady } from '../support/app.ts'
@@ -26,7 +26,7 @@ export type Soaked = { items: Item[]; series: Series[]; accelerator: string | nu
 
 /** What is seen of one dispatch: before it, with everything at rest, and of itself. */
 const FIGURES = [
-  { id: 'memory', title: 'Memory of app, helper and VMs', unit: 'MiB' },
+  { id: 'memory', title: 'Memory of app, helper and VMs, programs aside', unit: 'MiB' },
   { id: 'descriptors', title: 'Their descriptors', unit: '' },
   { id: 'processes', title: 'Their processes', unit: '' },
   { id: 'disk', title: 'State directory, logs aside', unit: 'KiB' },
@@ -49,7 +49,7 @@ function diskKib(folder: string): number {
 function atRest(app: AppProcess): Pick<Sample, 'memory' | 'descriptors' | 'processes' | 'disk'> {
   const pids = app.processes.map(({ pid }) => pid)
   return {
-    memory: residentMib(pids),
+    memory: ownMemoryMib(pids),
     descriptors: pids.reduce((sum, pid) => sum + openFiles(pid).length, 0),
     processes: pids.length,
     disk: diskKib(app.scratch.stateDir),
