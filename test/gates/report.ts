@@ -205,9 +205,10 @@ export function readReport(path: string): GateReport | null {
   }
 }
 
-/** The newest report of a run: this checkout's own, or the published one. */
+/** The newest report of a run: the one at a path or, of this checkout's own, the published one. */
 export function lastReport(path: string): GateReport | null {
-  const both = [readReport(path), readReport(join(PUBLISHED, basename(path)))]
+  const published = dirname(path) === REPORTS ? readReport(join(PUBLISHED, basename(path))) : null
+  const both = [readReport(path), published]
   const ended = (made: GateReport | null): number => (made === null ? 0 : Date.parse(made.finished_at))
   return both.sort((a, b) => ended(b) - ended(a))[0] ?? null
 }
