@@ -15,6 +15,8 @@ export type Run = {
 export type GateRun = Run & {
   /** Options and names that make it another run than the gate's whole. */
   asked: readonly string[]
+  /** What is run, as it was when the run began. */
+  files: Pick<GateReport, 'commit' | 'code'>
 }
 
 export class UsageError extends Error {
@@ -66,17 +68,18 @@ export async function gate<O extends Options>(
   }
   const { signal, done } = untilInterrupted()
   try {
-    const before = { commit: commit(), code: code() }
+    const files = { commit: commit(), code: code() }
     const asked = askedOf(options, values, parsed.positionals)
     const ran = await run(parsed.values, parsed.positionals, {
       signal,
       progress: (line) => console.error(line),
       asked,
+      files,
     })
     if (ran === null) return
     const made: GateReport = {
       ...ran,
-      ...(ran.code !== before.code && { commit: `${before.commit}, then ${ran.commit}`, code: 'changed' }),
+      ...(code() === files.code ? files : { commit: `${files.commit}, then ${commit()}`, code: 'changed' }),
       asked,
       interrupted: signal.aborted,
     }
@@ -120,7 +123,7 @@ export const COMMON = {
   help: { type: 'boolean', default: false },
   json: { type: 'boolean', default: false },
   slice: { type: 'boolean', default: false },
-  /** Begins anew where a run was cut off. */
+  /** Begins anew where a run was cut off; some gates always do. */
   fresh: { type: 'boolean', default: false },
 } as const
 

@@ -8,6 +8,7 @@ import { readReport, reportPath, writeReport, type GateReport, type Item } from 
 
 const OF = { gate: 'chaos', helper: 'vz', accelerator: 'tcg', slice: false } as const
 const NAMES = ['a', 'b', 'c']
+const FILES = { commit: 'now', code: 'of these files' }
 
 describe('a gate that does one thing after the other', () => {
   let folder: string
@@ -18,14 +19,25 @@ describe('a gate that does one thing after the other', () => {
   })
   afterEach(() => rmSync(folder, { recursive: true }))
 
-  type Asked = Partial<How> & { asked?: string[]; cutAt?: string; outcomes?: Record<string, Item['outcome']> }
-  const run = ({ asked = [], cutAt, outcomes = {}, ...how }: Asked = {}): Promise<GateReport> => {
+  type Asked = Partial<How> & {
+    code?: string
+    asked?: string[]
+    cutAt?: string
+    outcomes?: Record<string, Item['outcome']>
+  }
+  const run = ({
+    code = FILES.code,
+    asked = [],
+    cutAt,
+    outcomes = {},
+    ...how
+  }: Asked = {}): Promise<GateReport> => {
     const interrupt = new AbortController()
     return inTurn(
       OF,
       NAMES.map((id) => ({ id })),
       { fresh: false, 'keep-held': false, ...how },
-      { signal: interrupt.signal, progress: () => undefined, asked },
+      { signal: interrupt.signal, progress: () => undefined, asked, files: { ...FILES, code } },
       [
         async ({ id }) => {
           if (id === cutAt) interrupt.abort()
@@ -53,7 +65,7 @@ describe('a gate that does one thing after the other', () => {
         OF,
         NAMES.map((id) => ({ id })),
         { fresh: false, 'keep-held': false },
-        { signal: new AbortController().signal, progress: () => undefined, asked: [] },
+        { signal: new AbortController().signal, progress: () => undefined, asked: [], files: FILES },
         [
           async ({ id }) => {
             if (id === 'c') throw new Error('a crash')
@@ -85,6 +97,11 @@ describe('a gate that does one thing after the other', () => {
     await run({ cutAt: 'c' })
     expect(done).toEqual(['a', 'b'])
     leave(kept())
+    done = []
+    await run({ cutAt: 'c', code: 'unknown' })
+    leave(kept())
+    await run({ cutAt: 'c', code: 'unknown' })
+    expect(done).toEqual(['a', 'b', 'a', 'b'])
     done = []
     await run({ asked: ['--only x'], cutAt: 'c' })
     await run({ fresh: true })
@@ -119,7 +136,7 @@ describe('a gate that does one thing after the other', () => {
       OF,
       NAMES.map((id) => ({ id })),
       { fresh: false, 'keep-held': false },
-      { signal: new AbortController().signal, progress: () => undefined, asked: [] },
+      { signal: new AbortController().signal, progress: () => undefined, asked: [], files: FILES },
       [first, second],
       folder,
     )

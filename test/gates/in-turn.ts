@@ -1,6 +1,6 @@
 import type { GateRun } from './command.ts'
 import {
-  code,
+  isOfTheseFiles,
   lastReport,
   MARK,
   report,
@@ -29,18 +29,18 @@ export async function inTurn<T extends { id: string }>(
   of: Of,
   things: readonly T[],
   how: How,
-  { signal, progress, asked }: GateRun,
+  { signal, progress, asked, files }: GateRun,
   lanes: readonly ((thing: T) => Promise<Item>)[],
   folder?: string,
 ): Promise<GateReport> {
   const path = reportPath({ ...of, asked: [...asked] }, folder)
-  const { since, known } = takenOver(path, how, asked)
+  const { since, known } = takenOver(path, how, asked, files.code)
   const left = things.filter(({ id }) => !known.has(id))
   if (left.length < things.length)
     progress(`going on after ${things.length - left.length} that were done before`)
   const made = (interrupted: boolean): GateReport => {
     const items = things.flatMap(({ id }) => known.get(id) ?? [])
-    return report(since, { ...of, items, seed: 0, asked: [...asked], interrupted })
+    return report(since, { ...of, ...files, items, seed: 0, asked: [...asked], interrupted })
   }
   await Promise.all(
     lanes.map(async (one) => {
@@ -57,12 +57,12 @@ export async function inTurn<T extends { id: string }>(
 
 type TakenOver = { since: Date; known: Map<string, Item> }
 
-function takenOver(path: string, how: How, asked: readonly string[]): TakenOver {
+function takenOver(path: string, how: How, asked: readonly string[], code: string): TakenOver {
   const kept = how.fresh ? null : lastReport(path)
   const known = (items: Item[]): Map<string, Item> => new Map(items.map((item) => [item.id, item]))
   if (kept === null || kept.asked.join(' ') !== asked.join(' '))
     return { since: new Date(), known: known([]) }
-  const isSame = kept.code === code()
+  const isSame = isOfTheseFiles(kept, code)
   if (kept.interrupted && isSame)
     return {
       since: new Date(kept.started_at),

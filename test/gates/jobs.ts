@@ -1,6 +1,7 @@
+import { statSync } from 'node:fs'
 import { JOBS, nameOf, PROGRAM, whyNot, type Choice, type Job } from './plan.ts'
 import type { Trial } from './facts.ts'
-import { isStillTrue, lastReport, passed, reportPath, summary } from './report.ts'
+import { isStillTrue, lastReport, passed, readReport, reportPath, summary } from './report.ts'
 
 export type Surroundings = {
   /** Where the gates leave their reports. */
@@ -54,19 +55,23 @@ async function made(
   }
   if (signal.aborted) return { job, report: null, why: 'cut off before it began' }
   say(`\n▸ ${nameOf(job)}${slice ? ', a slice' : ''}`)
-  const began = new Date().toISOString()
+  const before = fileOf(path)
   const ended = await start([
     PROGRAM[job.gate],
     ...(job.helper === null ? [] : ['--helper', job.helper]),
     ...(slice ? ['--slice'] : []),
     ...(fresh ? ['--fresh'] : []),
   ])
-  const report = lastReport(path)
   // An old report must not be taken for that of a run that left none.
-  return report === null || report.finished_at < began
-    ? { job, report: null, why: `it ended with ${ended ?? 'a signal'} and left no report` }
+  const report = fileOf(path) === before ? null : readReport(path)
+  return report === null
+    ? { job, report, why: `it ended with ${ended ?? 'a signal'} and left no report` }
     : { job, report }
 }
+
+/** Which file lies at a path: each report is a new one (report.ts). */
+const fileOf = (path: string): bigint | undefined =>
+  statSync(path, { bigint: true, throwIfNoEntry: false })?.ino
 
 /** What was not asked for now may have a report of an earlier run. */
 function earlier(job: Job, why: string, slice: boolean, { folder }: Surroundings): Trial {

@@ -139,12 +139,15 @@ export function commit(): string {
   }
 }
 
+/** Where git says nothing, nobody knows what was run. */
+export const isOfTheseFiles = (kept: GateReport, now: string): boolean => now !== UNKNOWN && kept.code === now
+
 /** A whole run to its end, of these very files, need not be made again. */
 export const isStillTrue = (kept: GateReport, now: string): boolean =>
-  now !== UNKNOWN && kept.code === now && !kept.interrupted && kept.asked.length === 0
+  isOfTheseFiles(kept, now) && !kept.interrupted && kept.asked.length === 0
 
 type Made = Pick<GateReport, 'gate' | 'slice' | 'seed' | 'items'> &
-  Partial<Pick<GateReport, 'helper' | 'accelerator' | 'series' | 'asked' | 'interrupted'>>
+  Partial<Pick<GateReport, 'helper' | 'accelerator' | 'series' | 'asked' | 'interrupted' | 'commit' | 'code'>>
 
 export function report(since: Date, made: Made, until = new Date()): GateReport {
   return GateReport.parse({
@@ -152,8 +155,8 @@ export function report(since: Date, made: Made, until = new Date()): GateReport 
     started_at: since.toISOString(),
     finished_at: until.toISOString(),
     seconds: (until.getTime() - since.getTime()) / 1000,
-    commit: commit(),
-    code: code(),
+    commit: made.commit ?? commit(),
+    code: made.code ?? code(),
     machine: machine(),
     helper: null,
     accelerator: null,
