@@ -1,10 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { commandLine, isAlive, type ProcessId } from '../support/processes.ts'
-
-export const isQemu = ({ pid }: ProcessId): boolean => /^\S*qemu-system/.test(commandLine(pid))
-/** The oldest first. */
-export const byAge = (a: ProcessId, b: ProcessId): number =>
-  Number(a.startedAt) - Number(b.startedAt) || a.pid - b.pid
+import { isAlive, type ProcessId } from '../support/processes.ts'
 
 /** Stopped by a signal, and not told to go on. */
 export function isStopped({ pid }: ProcessId): boolean {

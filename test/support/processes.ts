@@ -159,3 +159,9 @@ export async function gone(processes: ProcessId[], ms = 10_000): Promise<void> {
     },
   )
 }
+
+export const isQemu = ({ pid }: ProcessId): boolean => /^\S*qemu-system/.test(commandLine(pid))
+
+/** The oldest first. */
+export const byAge = (a: ProcessId, b: ProcessId): number =>
+  Number(a.startedAt) - Number(b.startedAt) || a.pid - b.pid

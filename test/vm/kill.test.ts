@@ -3,9 +3,8 @@ import { describe, expect, it } from 'vitest'
 import type { Context } from '../conformance/context.ts'
 import { until } from '../support/deadline.ts'
 import { errorOf, type Helper } from '../support/helper.ts'
-import { byAge, isQemu } from '../chaos/hittable.ts'
 import { HELPERS } from '../support/helper-binary.ts'
-import { gone, identify, isAlive, parentOf, type ProcessId } from '../support/processes.ts'
+import { byAge, gone, identify, isAlive, isQemu, parentOf, type ProcessId } from '../support/processes.ts'
 import { VM_TEST_MS, useBench } from './bench.ts'
 
 const kill = (one: ProcessId) => {
