@@ -64,8 +64,6 @@ export type Fault = {
   said?: (world: World) => Promise<void>
   /** The app must be started again for it to matter. */
   needsRestart?: true
-  /** What could not be removed meanwhile is so by the next start. */
-  sweptByStart?: true
   /** The audit log cannot verify any more, and must say so. */
   spoilsAudit?: true
 }
@@ -176,7 +174,6 @@ export const FAULTS = {
     kind: 'disk',
     does: 'The state directory becomes read-only',
     missing: () => UNMOUNTABLE,
-    sweptByStart: true,
     inflict: async (world) => world.bindReadOnly(),
     heal: async (world) => world.unbind(),
   },
@@ -198,7 +195,9 @@ export const FAULTS = {
       halve(path)
     },
     said: async (world) => {
-      const verdict = await (await world.control()).verifyEvidence(cutChains.get(world) ?? '')
+      const cut = cutChains.get(world)
+      if (cut === undefined) throw new Error('no chain was cut in this world')
+      const verdict = await (await world.control()).verifyEvidence(cut)
       must(!verdict.ok, `the evidence that was cut verifies: ${JSON.stringify(verdict)}`)
     },
     needsRestart: true,

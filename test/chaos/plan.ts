@@ -10,6 +10,8 @@ export type Hurt = {
   budgetMs: number
   /** Nobody looks at the victim before it is used: a dispatch finds out. */
   foundByUse?: true
+  /** What could not be removed meanwhile is so by the next start. */
+  sweptByStart?: true
   slice?: true
 } & ({ victim: Victim; injury: Blow } | { victim: null; injury: Fault })
 
@@ -53,6 +55,9 @@ const FAULTY: [At, (keyof typeof FAULTS)[]][] = [
 /** Found by use: a standby is not spoken to. */
 const FOUND_BY_USE = new Set(['rest.standby.stop'])
 
+/** A snapshot half written where nothing can be removed any more. */
+const SWEPT_BY_START = new Set(['save.read-only'])
+
 const SLICE = new Set(['rest.app.kill', 'rest.helper.kill', 'restore.helper.kill', 'dispatch.full'])
 
 const ROUND_MS = 150_000
@@ -88,6 +93,7 @@ const faults: Hurt[] = FAULTY.flatMap(([at, names]) =>
       victim: null,
       injury: FAULTS[name],
       budgetMs: ROUND_MS,
+      ...(SWEPT_BY_START.has(id) ? { sweptByStart: true } : {}),
       ...(SLICE.has(id) ? { slice: true } : {}),
     }
   }),

@@ -146,7 +146,7 @@ export async function round(world: World, hurt: Hurt): Promise<Returned> {
   if (injury.kind === 'disk') await injury.heal?.(world)
   const isBelow = victim !== null && victim.id !== 'app'
   const returned = await back(world, isBelow && moment.phase !== 'Shutdown' && moment.phase !== 'Boot')
-  if (injury.kind === 'disk' && injury.sweptByStart) {
+  if (hurt.sweptByStart) {
     await dispatchWorks(world)
     await startAgain(world)
   }
