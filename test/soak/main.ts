@@ -17,10 +17,7 @@ its own. Memory, descriptors, processes, disk and times are sampled at each: non
   --slice          10 dispatches: marks are looked for, slopes are not judged
   --json           the report on stdout; it is also kept in out/gates/soak-NAME.json`
 
-/**
- * Evidence is kept of the last 200 dispatches. The heaps of app and QEMU helper have been seen to grow from 61 to 76 MiB
- * over the first 600 and to stay there for the 600 after them: it is these that tell of a leak.
- */
+/** Evidence is kept of the last 200 dispatches; Node's heaps take several hundred to find their size (docs/verified.md). */
 const SETTLING = 700
 const SLICE = 10
 
