@@ -92,6 +92,7 @@ export class FixturePage {
   readonly page: Page
   readonly requests: Request[] = []
   #socket: WebSocketRoute | null = null
+  #isLost = false
 
   private constructor(context: BrowserContext, page: Page) {
     this.context = context
@@ -123,6 +124,7 @@ export class FixturePage {
       })
     })
     await page.routeWebSocket(`ws://127.0.0.1:${PORT}/ws`, (socket) => {
+      if (fixture.#isLost) return void socket.close({ code: 1001 })
       fixture.#socket = socket
       socket.onMessage((data) => fixture.#heard(UiRequest.parse(JSON.parse(String(data))), snapshot, answer))
     })
@@ -138,7 +140,9 @@ export class FixturePage {
     this.send({ type: 'snapshot', snapshot })
   }
 
+  /** For good: the page tries again, and nobody is there. */
   async loseConnection(): Promise<void> {
+    this.#isLost = true
     await this.#socket?.close({ code: 1001 })
   }
 

@@ -35,6 +35,8 @@ enum Fault: String, CaseIterable {
   case saveSilent = "save-silent"
   case restoreSilent = "restore-silent"
   case stopSilent = "stop-silent"
+  /// A machine that died is called what it was before for another 200 ms.
+  case endLate = "end-late"
   /// `requestStop` presses a button that nobody reads; without it the guest's kernel gets it.
   case requestStopIgnored = "request-stop-ignored"
 

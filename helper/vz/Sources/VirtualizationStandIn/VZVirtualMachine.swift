@@ -202,7 +202,8 @@ open class VZVirtualMachine: NSObject, @unchecked Sendable {
       let outcome = Result {
         let reader = try saved.map { try SavedState.open($0, for: spec) }
         return try Machine.start(spec, saved: reader) { [weak self] machine, end in
-          self?.boundQueue.async { [weak self] in self?.ended(machine, end) }
+          let late = Fault.endLate.strikes() ? 0.2 : 0
+          self?.boundQueue.asyncAfter(deadline: .now() + late) { [weak self] in self?.ended(machine, end) }
         }
       }
       boundQueue.async { [self] in

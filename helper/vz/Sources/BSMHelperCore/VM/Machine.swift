@@ -128,12 +128,12 @@ final class Machine: NSObject, VZVirtualMachineDelegate {
         return try answer.wait(ms: ms) { silent("say its state", ms) }
     }
 
-    /// The same as a source of a reset or a verification. A machine of whose end the framework has told is gone: that is
-    /// a fault, for which there is another VM, and no lie. One that is called stopped and has not ended is the lie.
+    /// The same as a source of a reset or a verification. A machine of whose end the framework tells is gone: that is a
+    /// fault, for which there is another VM, and no lie. One that does not run and has not ended is the lie.
     func stateAsSource(ms: Double) throws -> VmmApiState {
         let state = try apiState(ms: ms)
-        guard state == .stopped || state == .error else { return state }
-        // Told on the queue that was just asked, right behind.
+        guard state != .running else { return state }
+        // Of a process that has just died the framework may still say what it was before.
         guard let end = try? ended.wait(ms: Machine.endNoticeMs, late: { silent("say that it ended", Machine.endNoticeMs) }) else { return state }
         throw BsmError(.guestUnreachable, .hypervisor, "The VM has ended (\(end.description)).", next: "Reset to get a new VM.")
     }
