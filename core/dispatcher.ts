@@ -3,6 +3,7 @@ import type { AuditLog } from './audit/index.ts'
 import type { Clock } from './clock.ts'
 import type { EvidenceStore } from './evidence/index.ts'
 import type { Logger } from './log.ts'
+import { garbageCollector } from './memory/garbage.ts'
 import {
   BsmError,
   canonicalJson,
@@ -54,6 +55,7 @@ const CANCEL_MS = 15_000
 /** Queue, run, always wipe, answer: the way of every dispatch (protocol §4, §5). */
 export class Dispatcher {
   readonly #parts: DispatcherParts
+  readonly #wiped = garbageCollector()
   #current: { readonly commandId: string; readonly client: string } | null = null
 
   constructor(parts: DispatcherParts) {
@@ -246,6 +248,8 @@ export class Dispatcher {
       else replaceHelper(known)
       if (known.report !== null) store.recordReset(report)
       return resetState(report, elapsed())
+    } finally {
+      this.#wiped()
     }
   }
 }

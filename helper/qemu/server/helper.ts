@@ -15,6 +15,7 @@ import {
   type VerificationDetails,
   type VmmApiState,
 } from '../../../core/protocol/index.ts'
+import { garbageCollector } from '../../../core/memory/garbage.ts'
 import type { BootConfig } from '../boot-config.ts'
 import { now } from '../deadline.ts'
 import type { Disk } from '../disk.ts'
@@ -82,6 +83,7 @@ export class Helper {
   #bootedAt: string | null = null
   /** Resets and restores asked for and not done. */
   #replacements = 0
+  readonly #wiped = garbageCollector()
   /** Resets and states move one at a time. */
   #exclusive: Promise<unknown> = Promise.resolve()
   #stopped: Promise<void> | null = null
@@ -452,6 +454,7 @@ export class Helper {
     if (!report.verification_passed && report.error?.code !== 'RESET_FAILED')
       this.#degrade(report.error === undefined ? noVm() : BsmError.fromWire(report.error))
     else if (report.verification_passed) this.#state = 'ready'
+    this.#wiped()
     this.#prepareAhead()
     return report
   }
