@@ -11,14 +11,13 @@ memory, environment, processes, timers, sockets; as root also mounts, kernel set
 its own. Memory, descriptors, processes, disk and times are sampled at each: none may have a slope.
 
   --helper NAME    qemu (default) or vz
-  --dispatches N   dispatches that are judged (default 1000; fewer may leave a noisy figure undecided, which is then
-                   "not run"); before them come 700 in which the store of evidence, which holds the last 200, fills
-                   and Node's heaps find their size
+  --dispatches N   dispatches that are judged (default 1500; fewer may leave a noisy figure undecided, which is then
+                   "not run"); before them come 250 in which the store of evidence, which holds the last 200, fills
   --slice          10 dispatches: marks are looked for, slopes are not judged
   --json           the report on stdout; it is also kept in out/gates/soak-NAME.json`
 
-/** Evidence is kept of the last 200 dispatches; Node's heaps take several hundred to find their size (docs/verified.md). */
-const SETTLING = 700
+/** Evidence is kept of the last 200 dispatches, and by then Node has compiled most of what a dispatch runs. */
+const SETTLING = 250
 const SLICE = 10
 
 await gate(
@@ -26,7 +25,7 @@ await gate(
   {
     ...COMMON,
     helper: { type: 'string', default: 'qemu' },
-    dispatches: { type: 'string', default: '1000' },
+    dispatches: { type: 'string', default: '1500' },
   },
   async ({ helper, slice, ...values }, names, run) => {
     const since = new Date()
