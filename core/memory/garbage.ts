@@ -10,7 +10,7 @@ type Collect = (how: { type: 'major'; execution: 'async' }) => Promise<void>
  * Left alone, the engine collects all of it after tens of MiB only, and a dispatch leaves about 10 KiB: a process that
  * lives for weeks would hold them most of the time.
  */
-export function garbageCollector(every = 100): () => void {
+export function garbageCollector(every = 50): () => void {
   let calls = 0
   return () => {
     calls += 1
