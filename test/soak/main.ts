@@ -14,7 +14,7 @@ const HELP = `npm run soak -- [--helper qemu|vz] [--dispatches N] [--slice] [--j
 
 Dispatches with resets in a row through the app. Each looks for marks that the ones before it left (files, shared
 memory, environment, processes, timers, sockets; as root also mounts, kernel settings, cgroups, the clock), then leaves
-its own. Memory, descriptors, processes, disk and times are sampled at each: none may have a slope.
+its own. Memory, descriptors, processes, disk and the dispatch's time are sampled at each: none may have a slope.
 
   --helper NAME    qemu (default) or vz
   --dispatches N   dispatches that are judged (default ${JUDGED}; fewer may leave a noisy figure undecided, which is then

@@ -35,6 +35,11 @@ const FIGURES = [
   { id: 'status', title: 'A status asked meanwhile', unit: 'ms' },
 ] as const
 type Figure = (typeof FIGURES)[number]['id']
+/**
+ * Shown with their slopes, and not judged: a reset varies by 27 %, a status by 70 %, so that only five and ten thousand
+ * dispatches would bound them to one per cent. The reset is in the time of its dispatch, which varies by 5 %.
+ */
+const PARTS: readonly Figure[] = ['reset', 'status']
 type Sample = Record<Figure, number>
 
 /** KiB on the disk; the audit log and the app's log are append-only by design, and bounded elsewhere. */
@@ -140,9 +145,9 @@ export async function soak(options: Options, run: Run): Promise<Soaked> {
       promised('marks', 'No dispatch finds a mark of an earlier one.', found.join(', ')),
       promised('audit', 'The audit log verifies afterwards.', failure || (audit.ok ? '' : audit.message)),
       promised('remains', 'Once the app has ended, no process of it is left.', failure || left.join(', ')),
-      ...series.map((one) =>
-        item(`level.${one.id}`, `${one.title}: no slope over dispatches.`, ...levelOf(one)),
-      ),
+      ...series
+        .filter(({ id }) => !PARTS.includes(id))
+        .map((one) => item(`level.${one.id}`, `${one.title}: no slope over dispatches.`, ...levelOf(one))),
     ],
   }
 }
