@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { constants, PerformanceObserver, type NodeGCPerformanceDetail } from 'node:perf_hooks'
 import { describe, expect, it, vi } from 'vitest'
 import type { App } from './app.ts'
 import type { AuditEntry } from './audit/index.ts'
@@ -484,5 +485,22 @@ describe('the app', () => {
     unsubscribe()
     expect(heard).toBeLessThanOrEqual(20 * seconds + 2)
     expect(Object.isFrozen(app.snapshot().dispatches[0])).toBe(true)
+  })
+})
+
+describe('garbage', () => {
+  it('is collected at the fiftieth reset', async () => {
+    let collected = 0
+    const observer = new PerformanceObserver((list) => {
+      for (const { detail } of list.getEntries() as unknown as { detail: NodeGCPerformanceDetail }[])
+        if ((detail.flags ?? 0) & constants.NODE_PERFORMANCE_GC_FLAGS_FORCED) collected += 1
+    })
+    onCleanup(() => observer.disconnect())
+    observer.observe({ entryTypes: ['gc'] })
+    const app = await running()
+    for (let n = 1; n < 50; n += 1) await app.reset('tester')
+    expect(collected).toBe(0)
+    await app.reset('tester')
+    await vi.waitUntil(() => collected > 0, { timeout: 10_000 })
   })
 })
