@@ -202,8 +202,12 @@ open class VZVirtualMachine: NSObject, @unchecked Sendable {
       let outcome = Result {
         let reader = try saved.map { try SavedState.open($0, for: spec) }
         return try Machine.start(spec, saved: reader) { [weak self] machine, end in
-          let late = Fault.endLate.strikes() ? 0.2 : 0
-          self?.boundQueue.asyncAfter(deadline: .now() + late) { [weak self] in self?.ended(machine, end) }
+          let tell: @Sendable () -> Void = { [weak self] in self?.ended(machine, end) }
+          if Fault.endLate.strikes() {
+            self?.boundQueue.asyncAfter(deadline: .now() + 0.2, execute: tell)
+          } else {
+            self?.boundQueue.async(execute: tell)
+          }
         }
       }
       boundQueue.async { [self] in
