@@ -8,11 +8,10 @@ import { importTable } from './build/eslint-import-table.js'
  */
 const MAY_IMPORT = {
   'core/protocol': [],
-  'core/memory': [],
   core: [],
   client: ['core/protocol'],
   cli: ['core', 'client'],
-  'helper/qemu': ['core/protocol', 'core/memory'],
+  'helper/qemu': ['core/protocol'],
   'guest/image': ['core/protocol'],
   renderer: ['core/protocol'],
   electron: ['core'],

@@ -3,7 +3,7 @@ import type { AuditLog } from './audit/index.ts'
 import type { Clock } from './clock.ts'
 import type { EvidenceStore } from './evidence/index.ts'
 import type { Logger } from './log.ts'
-import { garbageCollector } from './memory/garbage.ts'
+import { garbageCollector } from './protocol/garbage.ts'
 import {
   BsmError,
   canonicalJson,

@@ -1,7 +1,8 @@
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 
-type Collect = (how: { type: 'major'; execution: 'async' }) => Promise<void>
+/** At once, or once what the process does at that moment is done. */
+type Collect = { (): void; (how: { type: 'major'; execution: 'async' }): Promise<void> }
 
 /**
  * To be called whenever a piece of work is over: each `every`th call has the garbage of this process collected, once
@@ -21,12 +22,15 @@ export function garbageCollector(every = 50): () => void {
 let collect: Collect | null | undefined
 
 async function collectGarbage(): Promise<void> {
-  if (collect === undefined) collect = ofTheEngine()
+  if (collect === undefined) collect = engineCollector()
   await collect?.({ type: 'major', execution: 'async' })
 }
 
-/** The engine gives it to new contexts alone, none of which is ever quite freed: one is made, and it is kept. */
-function ofTheEngine(): Collect | null {
+/**
+ * The engine's own full collection; null where it gives none away. It does so to new contexts alone, none of which is
+ * ever quite freed: take one, and keep it.
+ */
+export function engineCollector(): Collect | null {
   setFlagsFromString('--expose-gc')
   const found = runInNewContext('globalThis.gc') as Collect | undefined
   setFlagsFromString('--no-expose-gc')

@@ -1,15 +1,13 @@
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import { describe, expect, it } from 'vitest'
+import { engineCollector } from './garbage.ts'
 import { LIMITS } from './limits.ts'
 import { LineSplitter, parseJsonLine } from './ndjson.ts'
 
-setFlagsFromString('--expose-gc')
-const collectGarbage = runInNewContext('gc') as () => void
+const collectGarbage = engineCollector()
 
 /** Bytes of JavaScript's memory in use, garbage aside. */
 function memoryHeld(): number {
-  collectGarbage()
+  collectGarbage?.()
   const { heapUsed, arrayBuffers } = process.memoryUsage()
   return heapUsed + arrayBuffers
 }

@@ -1,6 +1,5 @@
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import { describe, expect, it } from 'vitest'
+import { engineCollector } from '../../../core/protocol/garbage.ts'
 import { BsmError } from '../../../core/protocol/index.ts'
 import { duplicateKey } from './duplicate-key.ts'
 import { encodeFrame, FrameParser, nodeLimit, parseFrame } from './frames.ts'
@@ -15,12 +14,11 @@ const codeOf = (run: () => unknown): string => {
   return 'accepted'
 }
 
-setFlagsFromString('--expose-gc')
-const collectGarbage = runInNewContext('gc') as () => void
+const collectGarbage = engineCollector()
 
 /** Bytes of JavaScript's memory in use, garbage aside. */
 function memoryHeld(): number {
-  collectGarbage()
+  collectGarbage?.()
   const { heapUsed, arrayBuffers } = process.memoryUsage()
   return heapUsed + arrayBuffers
 }

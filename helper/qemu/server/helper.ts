@@ -15,7 +15,7 @@ import {
   type VerificationDetails,
   type VmmApiState,
 } from '../../../core/protocol/index.ts'
-import { garbageCollector } from '../../../core/memory/garbage.ts'
+import { garbageCollector } from '../../../core/protocol/garbage.ts'
 import type { BootConfig } from '../boot-config.ts'
 import { now } from '../deadline.ts'
 import type { Disk } from '../disk.ts'
