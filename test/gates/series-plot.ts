@@ -59,7 +59,7 @@ export function seriesPlot(series: Series, width: number): Picture {
   }
   const body = [
     ...heading,
-    text(width, 14, 'quiet number', `mean ${figure(middle, unit)}`, 'end'),
+    text(width, 31, 'quiet number', `mean ${figure(middle, unit)}`, 'end'),
     line(0, top, right, top, 'grid'),
     line(0, bottom, right, bottom, 'axis'),
     `<path class="range" d="${range}"/>`,
