@@ -48,7 +48,7 @@ const OF_USER: readonly Mark[] = [
     id: 'timer',
     title: 'a timer',
     leave:
-      'setsid sh -c "while :; do echo mark > /tmp/timer; usleep 1000; done" </dev/null >/dev/null 2>&1 &',
+      'setsid sh -c "while :; do echo mark > /tmp/timer; usleep 1000; done" </dev/null >/dev/null 2>&1 & while ! exists /tmp/timer; do :; done',
     // What a timer left would write it again: it is removed, and looked for later.
     look: 'rm -f /tmp/timer; usleep 100000; exists /tmp/timer',
   },
