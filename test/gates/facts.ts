@@ -99,9 +99,14 @@ export function verdict(trials: readonly Trial[]): Verdict {
 export function commitsOf({ commit, items }: GateReport): string {
   const earlier = new Map<string, number>()
   for (const item of items)
-    if (item.commit !== undefined) earlier.set(item.commit, (earlier.get(item.commit) ?? 0) + 1)
+    if (item.commit !== undefined && item.commit !== commit)
+      earlier.set(item.commit, (earlier.get(item.commit) ?? 0) + 1)
   return [commit, ...[...earlier].map(([of, count]) => `${count} on ${of}`)].join(', ')
 }
+
+/** What a report took, in milliseconds, with what it took over from runs before it. */
+export const tookOf = ({ seconds, items }: GateReport): number =>
+  items.reduce((sum, { ms, commit }) => sum + (commit === undefined ? 0 : ms), seconds * 1_000)
 
 export const OUTCOMES = Outcome.options
 

@@ -62,8 +62,7 @@ function takenOver(path: string, how: How, asked: readonly string[], code: strin
   const known = (items: Item[]): Map<string, Item> => new Map(items.map((item) => [item.id, item]))
   if (kept === null || kept.asked.join(' ') !== asked.join(' '))
     return { since: new Date(), known: known([]) }
-  const isSame = isOfTheseFiles(kept, code)
-  if (kept.interrupted && isSame)
+  if (kept.interrupted && isOfTheseFiles(kept, code))
     return {
       since: new Date(kept.started_at),
       known: known(kept.items.filter(({ outcome }) => outcome !== 'not run')),
@@ -71,6 +70,6 @@ function takenOver(path: string, how: How, asked: readonly string[], code: strin
   const held = kept.items.filter(({ outcome }) => how['keep-held'] && outcome === 'held')
   return {
     since: new Date(),
-    known: known(isSame ? held : held.map((item) => ({ commit: kept.commit, ...item }))),
+    known: known(held.map((item) => ({ commit: kept.commit, ...item }))),
   }
 }

@@ -14,6 +14,7 @@ import {
   tally,
   TITLE,
   titleOf,
+  tookOf,
   verdict,
   WHAT,
   type Cell,
@@ -155,7 +156,7 @@ export const machineName = (machine: Reported['report']['machine']): string =>
 
 function figures(trials: readonly Trial[]): string {
   const of = tally(allCells(trials))
-  const seconds = reported(trials).reduce((sum, { report }) => sum + report.seconds, 0)
+  const took = reported(trials).reduce((sum, { report }) => sum + tookOf(report), 0)
   const gates = missing(trials).length
   const tiles: [string, string, string, string?][] = [
     ['Held', count(of.held), 'promises, each on a helper'],
@@ -166,7 +167,7 @@ function figures(trials: readonly Trial[]): string {
       gates === 0 ? 'never counted as held' : `and ${gates} ${gates === 1 ? 'gate' : 'gates'} not at all`,
     ],
     ['Tries', count(of.tries), 'inputs, attacks, dispatches'],
-    ['Time', duration(seconds * 1_000), 'of all runs'],
+    ['Time', duration(took), 'of all runs'],
   ]
   return `<dl class="figures">${tiles
     .map(
@@ -245,7 +246,7 @@ function run(trial: Trial): string {
       ? []
       : [['Accelerator', report.accelerator.toUpperCase()] satisfies [string, string]]),
     ['Began', when(report.started_at)],
-    ['Took', duration(report.seconds * 1_000)],
+    ['Took', duration(tookOf(report))],
     ['Commit', commitsOf(report)],
     ...(report.seed === 0 ? [] : [['Seed', String(report.seed)] satisfies [string, string]]),
     ...(report.interrupted ? [['Cut off', 'yes'] satisfies [string, string]] : []),

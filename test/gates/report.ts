@@ -40,7 +40,7 @@ const Item = z.strictObject({
   count: z.int().nonnegative(),
   /** What each status took that was asked for meanwhile, in milliseconds. */
   status_ms: z.array(z.number()).optional(),
-  /** Of what was kept from an earlier run: the commit that it was tried on. */
+  /** Of what was kept from an earlier run, whose time is not in this one's: the commit that it was tried on. */
   commit: z.string().optional(),
 })
 export type Item = z.infer<typeof Item>
@@ -62,6 +62,7 @@ const GateReport = z.strictObject({
   accelerator: z.string().nullable(),
   started_at: z.iso.datetime(),
   finished_at: z.iso.datetime(),
+  /** From start to end; what items that were kept took is theirs alone. */
   seconds: z.number().nonnegative(),
   commit: z.string(),
   /** Digest of every file that a gate's outcome could depend on. */

@@ -1,4 +1,4 @@
-import { tally, titleOf, type Cell, type Trial } from './facts.ts'
+import { tally, titleOf, tookOf, type Cell, type Trial } from './facts.ts'
 import { MARK, passed } from './report.ts'
 import { count, duration } from './svg.ts'
 
@@ -12,7 +12,7 @@ export function terminalTable(trials: readonly Trial[]): string {
     const of = tally(report.items.map((item): Cell => ({ trial, outcome: item.outcome, reason: '', item })))
     const mark = of.broken > 0 ? MARK.broken : passed(report) ? MARK.held : MARK['not run']
     const counts = [of.held, of.broken, of['not run'], of.tries].map((n) => count(n))
-    return [mark, name, ...counts, duration(report.seconds * 1_000), report.commit]
+    return [mark, name, ...counts, duration(tookOf(report)), report.commit]
   })
   const all = [head, ...rows]
   const widths = head.map((_, i) => Math.max(...all.map((row) => row[i]?.length ?? 0)))

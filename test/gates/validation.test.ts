@@ -35,6 +35,13 @@ describe('docs/validation.md', () => {
     expect(text).toContain('Chaos, vz on its stand-in: it left no report. Consequence:')
   })
 
+  it('counts what a run took over with the time that it took, and under the commit that it was tried on', async () => {
+    const kept = [item('b', { ms: 3_600_000, commit: 'before' }), item('c', { commit: '0123456789ab' })]
+    const report = gateReport({ seconds: 60, items: [item('a'), ...kept] })
+    const text = readFileSync(await writeDocs([trial(report)], docs), 'utf8')
+    expect(text).toMatch(/\| 1 h 01 min *\| `0123456789ab, 1 on before` *\|/)
+  })
+
   it('lets no text of a report be more than text', async () => {
     const report = gateReport({
       items: [

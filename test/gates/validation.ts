@@ -17,6 +17,7 @@ import {
   tally,
   TITLE,
   titleOf,
+  tookOf,
   verdict,
   WHAT,
   type Cell,
@@ -157,7 +158,7 @@ function runRow(trial: Trial): string[] {
     count(of.tries),
     inMarkdown(accelerator),
     when(report.started_at),
-    duration(report.seconds * 1_000),
+    duration(tookOf(report)),
     `\`${commitsOf(report).replaceAll(/[^\w+, ]/g, '')}\``,
     `[${file}](validation/${file})`,
   ]
