@@ -1,3 +1,5 @@
+import { inShell, oneCall } from './one-call.ts'
+
 /**
  * Marks that a dispatch leaves wherever it can, and looks that find them, in the shell of busybox. A look succeeds if
  * its mark is there. Looks use what is built into the shell: each program that is started costs an emulated VM dearly.
@@ -60,6 +62,19 @@ const OF_USER: readonly Mark[] = [
   },
 ]
 
+const MARK = 'bsm-mark'
+/** KEY_SPEC_USER_KEYRING: it is the user's, and outlives every process. */
+const OF_THE_USER = -4
+/** add_key(2) */
+const addKey = oneCall(217, ['user', MARK, MARK, MARK.length, OF_THE_USER])
+/** shmget(2), with IPC_CREAT and rights for its owner. */
+const SEGMENT = 8_648
+const shmget = oneCall(194, [SEGMENT, 4_096, 0o1600])
+
+/** Runs a program that the shell has no word for. */
+const run = (name: string, program: Buffer): string =>
+  `printf '${inShell(program)}' > /tmp/${name}; chmod 755 /tmp/${name}; /tmp/${name}; rm -f /tmp/${name}`
+
 /** Left by root alone, unconfined: only a test image has a tool for that. */
 const OF_ROOT: readonly Mark[] = [
   {
@@ -81,10 +96,29 @@ const OF_ROOT: readonly Mark[] = [
     look: 'has_line /proc/mounts "mark *"',
   },
   {
-    id: 'kernel-setting',
-    title: 'a kernel setting',
+    id: 'hostname',
+    title: 'another name of the machine',
     leave: 'echo mark > /proc/sys/kernel/hostname',
     look: 'has_line /proc/sys/kernel/hostname mark',
+  },
+  {
+    id: 'kernel-setting',
+    title: 'a kernel setting',
+    leave: 'echo mark > /proc/sys/kernel/core_pattern',
+    look: 'has_line /proc/sys/kernel/core_pattern mark',
+  },
+  {
+    id: 'keyring',
+    title: 'a key in a keyring of the kernel',
+    leave: run('add-key', addKey),
+    look: `has_line /proc/keys "*${MARK}*"`,
+  },
+  {
+    id: 'shared-memory.system-v',
+    title: 'a segment of System V shared memory',
+    // The guest has segments end with their last process; root can tell it not to.
+    leave: `echo 0 > /proc/sys/kernel/shm_rmid_forced; ${run('shmget', shmget)}`,
+    look: `has_line /proc/sysvipc/shm "*${SEGMENT} *"`,
   },
   { id: 'cgroup', title: 'a cgroup', leave: 'mkdir /sys/fs/cgroup/mark', look: 'exists /sys/fs/cgroup/mark' },
   {
@@ -108,6 +142,12 @@ export const LEAVERS = [
   { tool: 'sh', marks: OF_USER },
   { tool: 'root.sh', marks: OF_ROOT },
 ] as const
+
+/**
+ * Who leaves in which dispatch of the soak. Root comes twice: root alone sees root's processes and keys, and looks for
+ * what root left right behind it.
+ */
+export const TURNS = [LEAVERS[0], LEAVERS[1], LEAVERS[1]] as const
 
 export const MARKS: readonly Mark[] = [...OF_USER, ...OF_ROOT]
 

@@ -10,7 +10,7 @@ import type { Which } from '../support/helper-binary.ts'
 import type { GuestImage } from '../support/image.ts'
 import { openFiles } from '../support/processes.ts'
 import { Scratch } from '../support/scratch.ts'
-import { foundIn, LEAVERS, leaveAll, LOOK } from './marks.ts'
+import { foundIn, leaveAll, LOOK, TURNS } from './marks.ts'
 import { LEAST_SAMPLES, slopeOf, trendOf } from './slope.ts'
 
 export type Options = {
@@ -63,7 +63,7 @@ function atRest(app: AppProcess): Pick<Sample, 'memory' | 'descriptors' | 'proce
 
 /** Dispatch `n`: looks for every mark, then leaves those of its turn. */
 async function dispatch(control: Control, n: number) {
-  const { tool, marks } = LEAVERS[n % LEAVERS.length] ?? LEAVERS[0]
+  const { tool, marks } = TURNS[n % TURNS.length] ?? TURNS[0]
   const since = performance.now()
   const running = control.exec(tool, { command: `${LOOK}\n${leaveAll(marks)}` })
   const asked = performance.now()
