@@ -73,7 +73,10 @@ export const findings = (trials: readonly Trial[], outcome: Outcome): Finding[] 
   sections(trials).flatMap(({ groups }) =>
     groups.flatMap(({ rows }) =>
       rows.flatMap((row) =>
-        row.cells.filter((cell) => cell.outcome === outcome).map((cell) => ({ row, cell })),
+        row.cells
+          .filter((cell) => cell.outcome === outcome)
+          // What a run promised itself, where reports of different commits say it differently.
+          .map((cell) => ({ row: { ...row, promise: cell.item?.promise ?? row.promise }, cell })),
       ),
     ),
   )
@@ -135,7 +138,8 @@ export const TITLE: Record<Gate, string> = {
 export const WHAT: Record<Gate, string> = {
   fuzz: 'Every parser is fed changed inputs.',
   redteam: 'A hostile tool, guest, host and agent attack real VMs.',
-  defects: 'Each probe is run where its promise is not kept, and has to notice.',
+  defects:
+    'Each probe is run where its promise is not kept, and has to notice: a program between two parts of the product changes what one says or does, or the tool is root. The product has no such switch.',
   chaos: 'App, helper and VM are killed, stopped and starved at the worst moment.',
   soak: 'Dispatches with resets in a row, each looking for what the others left.',
 }

@@ -89,7 +89,7 @@ export function page(trials: readonly Trial[]): string {
       ? ''
       : section(
           'How long it took',
-          'Each dot is a promise that was tried; the axis is logarithmic.',
+          'Each dot is a promise that was tried; the axis is logarithmic. Of what one program tried in one go, the first has the time.',
           `<div class="panel">${both((width) => timesPlot(groups, width))}</div>`,
         ),
     section(

@@ -5,7 +5,6 @@ import { count, line, text, x1, type Picture } from './svg.ts'
 
 /** Points along the width: each is the range and the mean of the dispatches that fall on it. */
 const POINTS = 160
-const SAID = { level: 'level', grows: 'grows', undecided: 'undecided' } as const
 
 const percent = (share: number): string =>
   `${share < 0 ? '−' : ''}${Math.abs(share * 100).toFixed(Math.abs(share) < 0.1 ? 2 : 1)} %`
@@ -17,7 +16,7 @@ export function slopeOfSeries({ values }: Series): SlopeOfSeries {
   if (values.length < LEAST_SAMPLES)
     return { mean: mean(values), slope: null, said: `${values.length} dispatches, too few for a slope` }
   const slope = slopeOf(values)
-  const said = `${percent(slope.perThousand)} ± ${percent(slope.margin)} in 1000: ${SAID[trendOf(slope)]}`
+  const said = `${percent(slope.perThousand)} ± ${percent(slope.margin)} in 1000: ${trendOf(slope)}`
   return { mean: slope.mean, slope, said }
 }
 

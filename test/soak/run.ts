@@ -122,7 +122,8 @@ export async function soak(options: Options, run: Run): Promise<Soaked> {
     outcome,
     reason,
     ms,
-    count: done,
+    // The same dispatches show every one of these: they are counted once.
+    count: id === 'resets' ? done : 1,
   })
   const wanted = settling + dispatches
   const promised = (id: string, promise: string, broken: string): Item => {
@@ -158,6 +159,7 @@ function levelOf({ unit, values }: Series): [Item['outcome'], string] {
   const slope = slopeOf(values)
   const percent = (share: number): string => `${(share * 100).toFixed(2)} %`
   const said = `mean ${slope.mean.toFixed(1)} ${unit}, ${percent(slope.perThousand)} ± ${percent(slope.margin)} in 1000 dispatches`
-  const outcome = ({ level: 'held', grows: 'broken', undecided: 'not run' } as const)[trendOf(slope)]
-  return [outcome, outcome === 'not run' ? `undecided: ${said}` : said]
+  const trend = trendOf(slope)
+  const outcome = ({ level: 'held', falls: 'held', grows: 'broken', undecided: 'not run' } as const)[trend]
+  return [outcome, `${trend}: ${said}`]
 }

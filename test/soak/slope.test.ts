@@ -30,6 +30,11 @@ describe('the slope of a figure over dispatches', () => {
     expect(trendOf(slopeOf(series(1000, () => 300 + 3 * random())))).toBe('level')
   })
 
+  it('what falls steeply is not called level; what falls by less than it may grow is', () => {
+    expect(trendOf(slopeOf(series(1000, (i) => 300 - 0.06 * i)))).toBe('falls')
+    expect(trendOf(slopeOf(series(1000, (i) => 300 - 0.001 * i)))).toBe('level')
+  })
+
   it('growth of 2 % under noise of 2 % is seen; of noise alone too few samples decide nothing', () => {
     const random = noise(2)
     const growing = series(1000, (i) => 300 * (1 + (0.02 * i) / 1000 + 0.02 * random()))

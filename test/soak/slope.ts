@@ -40,13 +40,17 @@ export function slopeOf(samples: readonly number[]): Slope {
   return { mean, perThousand: share(slope), margin: share(Z95 * error) }
 }
 
-/** A figure is level when the upper end of the interval is below one per cent of the mean in 1000 dispatches. */
+/** A figure does not grow when the upper end of the interval is below one per cent of the mean in 1000 dispatches. */
 const MOST_GROWTH = 0.01
 
-/** `undecided`: neither level nor surely growing; more dispatches narrow the interval. */
-export type Trend = 'level' | 'grows' | 'undecided'
+/**
+ * `falls`: it surely falls by more than what is allowed to grow, so it does not wear, but something else ended meanwhile.
+ * `undecided`: neither level nor surely growing; more dispatches narrow the interval.
+ */
+export type Trend = 'level' | 'falls' | 'grows' | 'undecided'
 
 export function trendOf({ perThousand, margin }: Slope): Trend {
-  if (perThousand + margin < MOST_GROWTH) return 'level'
+  const most = perThousand + margin
+  if (most < MOST_GROWTH) return most < -MOST_GROWTH ? 'falls' : 'level'
   return perThousand > margin ? 'grows' : 'undecided'
 }
