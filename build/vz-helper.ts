@@ -76,15 +76,15 @@ export type TestOptions = {
   threads?: boolean
   /** Shows what the tests print also when they pass. */
   show?: boolean
+  env?: Record<string, string>
 }
 
+type Tested = { passed: number; failed: number; skipped: number; output: string }
+
 /** Runs the package's tests. Needs the guest image and the launcher where a VM is behind. */
-export async function testVzHelper(
-  log: Log,
-  options: TestOptions = {},
-): Promise<{ passed: number; failed: number; skipped: number }> {
+export async function testVzHelper(log: Log, options: TestOptions = {}): Promise<Tested> {
   const swift = await findSwift(log)
-  const { filters = [], coverage = false, threads = false, show = false } = options
+  const { filters = [], coverage = false, threads = false, show = false, env = {} } = options
   const build = [...swift.flags, ...(coverage ? ['--enable-code-coverage'] : []), ...(threads ? THREADS : [])]
   if (process.platform === 'darwin') return await testOnMac(swift, build, filters)
   log('swift build --build-tests')
@@ -99,6 +99,7 @@ export async function testVzHelper(
     await runForCode(bundle, [tests.join(',')], {
       cwd: join(root, PACKAGE),
       env: {
+        ...env,
         BSM_LAUNCHER: join(root, 'dist/bsm-launcher'),
         LLVM_PROFILE_FILE: coverage ? join(profiles, '%p.profraw') : '/dev/null',
       },
@@ -118,24 +119,24 @@ async function dealt(bundle: string): Promise<string[][]> {
   return [0, 1].map((hand) => tests.filter((_, i) => i % 2 === hand))
 }
 
-async function testOnMac(swift: Swift, build: string[], filters: string[]) {
+async function testOnMac(swift: Swift, build: string[], filters: string[]): Promise<Tested> {
   const chosen = filters.flatMap((filter) => ['--filter', filter])
   try {
     return outcome(0, await swift.swift(PACKAGE, ['test', ...architecture(), ...build, ...chosen]))
   } catch (error) {
     if (!(error instanceof SetupError)) throw error
     console.error(error.message)
-    return { passed: 0, failed: 1, skipped: 0 }
+    return { passed: 0, failed: 1, skipped: 0, output: error.message }
   }
 }
 
 /** XCTest says of each test how it began and how it ended; a crash takes the rest of the run with it. */
-function outcome(code: number, output: string) {
+function outcome(code: number, output: string): Tested {
   const count = (how: string) => output.match(new RegExp(`^Test Case .+ ${how}`, 'gm'))?.length ?? 0
   const [started, passed, skipped] = [count('started'), count('passed \\('), count('skipped \\(')]
   const failed = started - passed - skipped
   if (code !== 0 && failed === 0) console.error(`the tests ended with ${code}`)
-  return { passed, failed: code === 0 ? failed : Math.max(1, failed), skipped }
+  return { passed, failed: code === 0 ? failed : Math.max(1, failed), skipped, output }
 }
 
 async function reportCoverage(swift: Swift, bundle: string, profiles: string): Promise<void> {

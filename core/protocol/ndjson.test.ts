@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { duplicateKey } from './duplicate-key.ts'
 import { engineCollector } from './garbage.ts'
 import { LIMITS } from './limits.ts'
 import { LineSplitter, parseJsonLine } from './ndjson.ts'
@@ -74,5 +75,30 @@ describe('a JSON line', () => {
 
   it('cut off inside a string is no JSON', () => {
     expect(() => parseJsonLine('{"a":"b')).toThrow(SyntaxError)
+  })
+})
+
+describe('a repeated key', () => {
+  it('is not searched for in brackets without end', () => {
+    expect(duplicateKey('{'.repeat(16 * 1024 * 1024))).toBeNull()
+  })
+
+  it.each([
+    ['{"a":1,"b":{"a":1},"c":[{"a":1},{"a":2}]}', null],
+    ['{"a":"a","b":"\\"a\\":"}', null],
+    ['["a","a"]', null],
+    ['{"a":1,"b":2,"a":3}', 'a'],
+    ['{"x":{"k":1,"k":2}}', 'k'],
+    ['[{"a":1},{"b":1,"b":2}]', 'b'],
+    ['{"a\\\\":1,"a\\\\":2}', 'a\\'],
+    ['{"a":["x",{"y":1}],"a":2}', 'a'],
+    ['{"unfinished', null],
+  ])('in %s is found: %s', (text, expected) => {
+    expect(duplicateKey(text)).toBe(expected)
+  })
+
+  it('refuses the line, by name', () => {
+    const line = '{"command":"true","\\u0063ommand":"rm"}'
+    expect(() => parseJsonLine(line)).toThrow('key "command" is repeated')
   })
 })

@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer'
+import { duplicateKey } from './duplicate-key.ts'
 import { LIMITS } from './limits.ts'
 
 /** A complete line, or the news that one was too long and is being thrown away. */
@@ -83,17 +84,17 @@ function decode(bytes: Buffer): string {
   return isUtf8(bytes) ? bytes.toString('utf8') : `\ufffd not UTF-8: ${bytes.toString('latin1', 0, 40)}`
 }
 
-/** A JSON text that is too deep or too manifold to be parsed; the message is a sentence without its full stop. */
-export class JsonSizeError extends SyntaxError {
-  override readonly name = 'JsonSizeError'
+/** A JSON text that is too deep or too manifold, or repeats a key; the message is a sentence without its full stop. */
+export class JsonFormError extends SyntaxError {
+  override readonly name = 'JsonFormError'
 }
 
 /** Why {@link parseJsonLine} refused a line, as a sentence for whoever sent it. */
 export const whyNotParsed = (thrown: unknown): string =>
-  thrown instanceof JsonSizeError ? `The ${thrown.message}.` : 'The line is not JSON.'
+  thrown instanceof JsonFormError ? `The ${thrown.message}.` : 'The line is not JSON.'
 
 /**
- * Throws a {@link JsonSizeError} when a JSON text is too deep or has too many parts to be parsed, in one scan that
+ * Throws a {@link JsonFormError} when a JSON text is too deep or has too many parts to be parsed, in one scan that
  * ends at the first offence. A parser and a schema take longer for a thousand small values than for one
  * large one: the bytes alone bound nothing. A part is a `{`, `[` or `,` outside of strings.
  */
@@ -109,10 +110,10 @@ export function checkJsonSize(text: string, maxNodes: number = LIMITS.jsonNodes)
       nodes += 1
       depth += 1
       if (depth > LIMITS.jsonDepth)
-        throw new JsonSizeError(`JSON is nested deeper than ${LIMITS.jsonDepth} levels`)
+        throw new JsonFormError(`JSON is nested deeper than ${LIMITS.jsonDepth} levels`)
     } else if (c === 0x2c) nodes += 1
     else if (c === 0x7d || c === 0x5d) depth -= 1
-    if (nodes > maxNodes) throw new JsonSizeError(`JSON has more than ${maxNodes} values`)
+    if (nodes > maxNodes) throw new JsonFormError(`JSON has more than ${maxNodes} values`)
   }
 }
 
@@ -128,8 +129,10 @@ export function endOfJsonString(text: string, start: number): number {
   }
 }
 
-/** Parses one line; throws a `SyntaxError` with a sentence when it is not JSON, too deep or too manifold. */
+/** Parses one line; throws a `SyntaxError` with a sentence when it is not JSON, too deep or too manifold, or repeats a key. */
 export function parseJsonLine(text: string, maxNodes: number = LIMITS.jsonNodes): unknown {
   checkJsonSize(text, maxNodes)
+  const repeated = duplicateKey(text)
+  if (repeated !== null) throw new JsonFormError(`key ${JSON.stringify(repeated.slice(0, 64))} is repeated`)
   return JSON.parse(text) as unknown
 }

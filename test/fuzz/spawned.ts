@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
+import type { HelperRequest } from '../../core/protocol/index.ts'
 import { parseRequest } from '../../helper/qemu/server/requests.ts'
 import type { Run } from '../gates/command.ts'
 import type { Item } from '../gates/report.ts'
@@ -16,9 +17,12 @@ const BATCH = 500
 const INPUTS = 60_000
 const SLICE_INPUTS = 1_000
 
+/** Requests that may be taken any number of times: they change nothing. */
+const HARMLESS: readonly HelperRequest['kind'][] = ['status', 'query', 'cancel']
+
 /**
- * The NDJSON channel of a helper that runs, also the Swift one, whose parser cannot be called from here. What
- * our parser refuses, the helper must refuse too, once; after every batch it must still answer.
+ * The NDJSON channel of a helper that runs, be it written in another language. What our parser refuses, the helper must
+ * refuse too, once; what ours takes it must answer, once; after every batch it must still answer.
  */
 export async function fuzzSpawned(which: Which, seed: number, slice: boolean, run: Run): Promise<Item> {
   const since = performance.now()
@@ -26,7 +30,8 @@ export async function fuzzSpawned(which: Which, seed: number, slice: boolean, ru
   const item = (outcome: Item['outcome'], reason: string): Item => ({
     id: `spawned.${which}`,
     group: 'NDJSON of a running helper',
-    promise: 'A line is refused once, or taken, as the contract has it; the helper goes on answering.',
+    promise:
+      'A line is refused once, or answered once, as the contract has it; the helper goes on answering.',
     outcome,
     reason,
     ms: performance.now() - since,
@@ -41,14 +46,16 @@ export async function fuzzSpawned(which: Which, seed: number, slice: boolean, ru
   try {
     await helper.ready()
     for (let batch = 0; count < wanted && !run.signal.aborted; batch += 1) {
-      const lines = refusedLines(seed + batch)
-      for (const line of lines) helper.raw(line)
+      const lines = changedLines(seed + batch)
+      for (const { bytes } of lines) helper.raw(bytes)
       // Refusals are said in order, before the answer to what came after them.
       await helper.status()
       const said = helper.events('protocol_error').length
+      const refused = lines.filter(({ taken }) => taken === null).length
+      if (said !== refused)
+        return item('broken', `${said} refusals of ${refused} lines (seed ${seed + batch})`)
+      for (const { taken } of lines) if (taken !== null) await helper.response(taken)
       count += lines.length
-      if (said !== lines.length)
-        return item('broken', `${said} refusals of ${lines.length} lines (seed ${seed + batch})`)
       if (helper.violations.length > 0) return item('broken', helper.violations.slice(0, 3).join('\n'))
       if (batch % 20 === 0) run.progress(`  spawned.${which}: ${count} lines`)
       helper.forget()
@@ -71,17 +78,25 @@ const ANY_ID = new RegExp(`${ID}|0{8}-0{4}-0{4}-0{4}-0{12}`, 'g')
 const withOwnId = (bytes: Buffer): Buffer =>
   Buffer.from(`${bytes.toString('latin1').replace(ANY_ID, () => randomUUID())}\n`, 'latin1')
 
-/** Changed requests that ours refuses, one line each. */
-function refusedLines(seed: number): Buffer[] {
+/** `taken` is the id of a request that ours takes, and null of a line that it refuses. */
+type ChangedLine = { bytes: Buffer; taken: string | null }
+
+/** Changed requests, one line each: those that ours refuses, and of those that it takes the harmless ones. */
+function changedLines(seed: number): ChangedLine[] {
+  const ids = new Set<string>()
   return fc
     .sample(changedText(HELPER_REQUESTS), { seed, numRuns: BATCH })
-    .map((bytes) => Buffer.from(bytes.map((byte) => (byte === 0x0a ? 0x20 : byte))))
-    .filter((bytes) => {
-      const text = bytes.toString('utf8')
+    .map((bytes) => withOwnId(Buffer.from(bytes.map((byte) => (byte === 0x0a ? 0x20 : byte)))))
+    .flatMap((bytes): ChangedLine[] => {
+      const text = bytes.subarray(0, -1).toString('utf8')
       // Blank lines are passed over in silence, and one that is not UTF-8 is refused under another text.
-      if (text.trim() === '') return false
-      const isUtf8 = Buffer.from(text, 'utf8').equals(bytes)
-      return !isUtf8 || parseRequest({ kind: 'line', text }).kind === 'refused'
+      if (text.trim() === '') return []
+      if (!Buffer.from(`${text}\n`, 'utf8').equals(bytes)) return [{ bytes, taken: null }]
+      const parsed = parseRequest({ kind: 'line', text })
+      if (parsed.kind === 'refused') return [{ bytes, taken: null }]
+      const { kind, request_id } = parsed.request
+      if (!HARMLESS.includes(kind) || ids.has(request_id)) return []
+      ids.add(request_id)
+      return [{ bytes, taken: request_id }]
     })
-    .map(withOwnId)
 }

@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { engineCollector } from '../../../core/protocol/garbage.ts'
 import { BsmError } from '../../../core/protocol/index.ts'
-import { duplicateKey } from './duplicate-key.ts'
 import { encodeFrame, FrameParser, nodeLimit, parseFrame } from './frames.ts'
 
 const codeOf = (run: () => unknown): string => {
@@ -96,25 +95,5 @@ describe('parts of a frame', () => {
     const body = Buffer.from(`[${'0,'.repeat(30_000)}0]`)
     expect(codeOf(() => parseFrame(body, nodeLimit(1024)))).toBe('accepted')
     expect(codeOf(() => parseFrame(body, nodeLimit(1027)))).toBe('FRAME_MALFORMED')
-  })
-})
-
-describe('a repeated key', () => {
-  it('is not searched for in brackets without end', () => {
-    expect(duplicateKey('{'.repeat(16 * 1024 * 1024))).toBeNull()
-  })
-
-  it.each([
-    ['{"a":1,"b":{"a":1},"c":[{"a":1},{"a":2}]}', null],
-    ['{"a":"a","b":"\\"a\\":"}', null],
-    ['["a","a"]', null],
-    ['{"a":1,"b":2,"a":3}', 'a'],
-    ['{"x":{"k":1,"k":2}}', 'k'],
-    ['[{"a":1},{"b":1,"b":2}]', 'b'],
-    ['{"a\\\\":1,"a\\\\":2}', 'a\\'],
-    ['{"a":["x",{"y":1}],"a":2}', 'a'],
-    ['{"unfinished', null],
-  ])('in %s is found: %s', (text, expected) => {
-    expect(duplicateKey(text)).toBe(expected)
   })
 })

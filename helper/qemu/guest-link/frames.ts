@@ -1,5 +1,4 @@
-import { BsmError, checkJsonSize, LIMITS } from '../../../core/protocol/index.ts'
-import { duplicateKey } from './duplicate-key.ts'
+import { BsmError, checkJsonSize, duplicateKey, LIMITS } from '../../../core/protocol/index.ts'
 
 /** Frames: `u32be length ‖ UTF-8 JSON` (§3). */
 

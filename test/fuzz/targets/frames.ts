@@ -1,6 +1,5 @@
 import fc from 'fast-check'
-import { BsmError, FROM_GUEST, LIMITS, type Port } from '../../../core/protocol/index.ts'
-import { duplicateKey } from '../../../helper/qemu/guest-link/duplicate-key.ts'
+import { BsmError, duplicateKey, FROM_GUEST, LIMITS, type Port } from '../../../core/protocol/index.ts'
 import { encodeFrame, FrameParser, nodeLimit, parseFrame } from '../../../helper/qemu/guest-link/frames.ts'
 import {
   encodeClose,

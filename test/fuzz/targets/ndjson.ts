@@ -5,7 +5,7 @@ import {
   checkJsonSize,
   ControlRequest,
   HelperMessage,
-  JsonSizeError,
+  JsonFormError,
   LIMITS,
   LineSplitter,
   parseJsonLine,
@@ -115,7 +115,7 @@ const size: Target = {
           try {
             checkJsonSize(JSON.stringify(value), maxParts)
           } catch (error) {
-            must(error instanceof JsonSizeError, String(error))
+            must(error instanceof JsonFormError, String(error))
             refused = true
           }
           must(refused === tooMuch, () => `${JSON.stringify(value)} with ${maxParts}: ${String(refused)}`)

@@ -1,10 +1,11 @@
-import { endOfJsonString, LIMITS } from '../../../core/protocol/index.ts'
+import { LIMITS } from './limits.ts'
+import { endOfJsonString } from './ndjson.ts'
 
 /**
  * The first key that an object in this JSON text repeats, or null.
  *
  * `JSON.parse` keeps the last of two equal keys, and another parser may keep the first: two readers of
- * one frame would see different things, so such a frame is refused (§3). Ill-formed text gives null;
+ * one text would see different things, so such a text is refused (§3). Ill-formed text gives null;
  * the parser says what is wrong with it. So does text deeper than the protocol allows.
  */
 export function duplicateKey(text: string): string | null {
