@@ -67,6 +67,9 @@ export const ndjsonChecks = [
       assert.notEqual(value['kind'], 'exec_response')
     },
   ),
+  check('repeated-key', 'a line that has a key twice gets protocol_error', ({ vm }) =>
+    complains(vm, `{"kind":"status","request_id":"${randomUUID()}","k\\u0069nd":"status"}\n`),
+  ),
   check('no-kind', 'a request without kind is refused under its id', ({ vm }) => refusesRequest(vm, {})),
   check('unknown-kind', 'an unknown kind is refused under its id', ({ vm }) =>
     refusesRequest(vm, { kind: 'frobnicate' }),
