@@ -11,6 +11,7 @@ import { isGood, runJobs } from './jobs.ts'
 import { page } from './page.ts'
 import { GATES, gateNamed, helperNamed, type Choice } from './plan.ts'
 import { code, MARK, REPORTS } from './report.ts'
+import { duration } from './svg.ts'
 import { terminalTable } from './terminal-table.ts'
 import { writeDocs } from './validation.ts'
 
@@ -58,6 +59,7 @@ function readArguments(): Asked | 'help' {
 const say = (line: string): void => console.error(line)
 
 async function run(asked: Asked, signal: AbortSignal): Promise<number> {
+  const since = performance.now()
   const { trials, wanted } = await runJobs(asked, signal, {
     folder: REPORTS,
     code,
@@ -74,7 +76,10 @@ async function run(asked: Asked, signal: AbortSignal): Promise<number> {
   else console.log(`\n${terminalTable(trials)}\n`)
   for (const { row, cell } of findings(wanted, 'broken'))
     say(escapeLine(`${MARK.broken} ${titleOf(cell.trial.job)}: ${row.id}: ${cell.reason}`))
-  say(`${verdict(trials).sentence}; ${tally(allCells(trials)).tries} tries\n  page: ${path}`)
+  const took = duration(performance.now() - since)
+  say(
+    `${verdict(trials).sentence}; ${tally(allCells(trials)).tries} tries; this run took ${took}\n  page: ${path}`,
+  )
   if (asked.docs) say(`  documentation: ${await writeDocs(trials)}`)
   if (signal.aborted) return INTERRUPTED
   return wanted.length > 0 && wanted.every(isGood) ? 0 : 1
