@@ -36,7 +36,8 @@ final class GoldenTests: XCTestCase {
         static func snapshot(_ manifest: GoldenManifest, _ file: String, _ baselines: Baselines?) -> GoldenSnapshot {
             let plan = MachinePlan(
                 kernel: "", initrd: nil, disk: "", cmdline: "", cpus: 1, memoryMib: 256, machineIdentifier: nil, features: aMac.framework)
-            return GoldenSnapshot(manifest, stateFile: file, plan: plan, consolePath: "", baselines: baselines, isConsoleLocked: { false })
+            return GoldenSnapshot(
+                manifest, stateFile: file, plan: plan, consolePath: "", baselines: baselines, isConsoleLocked: { false }, renew: { try $0.verify() })
         }
 
         func load(_ path: String, _ wanted: GoldenParts) throws -> GoldenSnapshot {
@@ -80,6 +81,24 @@ final class GoldenTests: XCTestCase {
         unlink(Files.join(path, "state"))
         refused(.snapshotCorrupt) { _ = try bench.load(path, try parts()) }
         refused(.snapshotCorrupt) { _ = try bench.load(bench.scratch.path("none"), try parts()) }
+    }
+
+    func testAPrivateFileThatWasChangedIsClonedAgainFromTheKeptOne() throws {
+        let bench = try Bench(try parts())
+        let changed = [UInt8](repeating: 8, count: 10_000)
+        try Files.replace(bench.golden.stateFile, changed)
+        refused(.snapshotCorrupt) { try bench.store.renew(bench.golden) }
+        try Files.replace(bench.golden.stateFile, [UInt8](repeating: 9, count: 10_000))
+        try bench.store.keep(bench.golden)
+        try Files.replace(bench.golden.stateFile, changed)
+        XCTAssertNoThrow(try bench.store.renew(bench.golden))
+        XCTAssertNoThrow(try bench.golden.verify())
+        unlink(bench.golden.stateFile)
+        XCTAssertNoThrow(try bench.store.renew(bench.golden))
+        let kept = Files.join(bench.store.path(try bench.store.list()[0]), "state")
+        try Files.replace(kept, changed)
+        refused(.snapshotCorrupt) { try bench.store.renew(bench.golden) }
+        XCTAssertEqual(try Files.names(in: bench.scratch.path).filter { $0.hasPrefix("state-file-") }, [])
     }
 
     func testASnapshotOfAnotherKeyIsCorrupt() throws {

@@ -10,10 +10,12 @@ final class GoldenSnapshot: Origin {
     private let plan: MachinePlan
     private let consolePath: String
     private let isConsoleLocked: () -> Bool
+    /// Puts what is kept of it in the place of a private file that is not it any more.
+    private let renew: (GoldenSnapshot) throws -> Void
 
     init(
         _ manifest: GoldenManifest, stateFile: String, plan: MachinePlan, consolePath: String, baselines: Baselines?,
-        isConsoleLocked: @escaping () -> Bool
+        isConsoleLocked: @escaping () -> Bool, renew: @escaping (GoldenSnapshot) throws -> Void
     ) {
         self.manifest = manifest
         hash = manifest.hash
@@ -22,6 +24,7 @@ final class GoldenSnapshot: Origin {
         self.consolePath = consolePath
         self.baselines = Protected(baselines)
         self.isConsoleLocked = isConsoleLocked
+        self.renew = renew
     }
 
     var bytes: Int { Files.status(at: stateFile).map { Int($0.st_blocks) * 512 } ?? 0 }
@@ -35,7 +38,7 @@ final class GoldenSnapshot: Origin {
     }
 
     func makeVM(started: (GuestVM) throws -> Void) throws -> GuestVM {
-        try verify()
+        do { try verify() } catch { try renew(self) }
         let machine = try Machine(plan, consolePath: consolePath)
         let vm = GuestVM(machine)
         do {

@@ -64,6 +64,20 @@ final class GoldenStore {
         return golden
     }
 
+    /// Clones a kept snapshot once more, for a private file that was changed. Throws `SNAPSHOT_CORRUPT` when the kept one is not it either.
+    func renew(_ golden: GoldenSnapshot) throws {
+        let kept = Files.join(path(name(of: golden)), "state")
+        let temporary = "\(golden.stateFile)-\(toHex(randomBytes(4)))"
+        do {
+            try checkIsFile(kept)
+            try clonePrivately(kept, to: temporary)
+            try Files.move(temporary, to: golden.stateFile)
+        } catch {
+            unlink(temporary)  // nothing was kept, or nothing can be written: the verdict on what is there says enough
+        }
+        try golden.verify()
+    }
+
     /// Puts a snapshot out of the way under a name that says why.
     func setAside(_ name: String, incompatible: Bool) throws {
         let time = Int(Date().timeIntervalSince1970 * 1000)
@@ -75,8 +89,8 @@ final class GoldenStore {
 
     /// Writes a golden snapshot under its hash.
     func keep(_ golden: GoldenSnapshot) throws {
-        let name = String(golden.hash.dropFirst("sha256:".count))
-        if Files.status(at: path(name)) == nil { _ = try write(golden, to: path(name)) }
+        let target = path(name(of: golden))
+        if Files.status(at: target) == nil { _ = try write(golden, to: target) }
     }
 
     /// Writes a snapshot as the directory `target`, whole or not at all; it must not exist. Returns the bytes on disk.
@@ -103,6 +117,8 @@ final class GoldenStore {
             throw writeFailure(target, error)
         }
     }
+
+    private func name(of golden: GoldenSnapshot) -> String { String(golden.hash.dropFirst("sha256:".count)) }
 
     private func checkIsFile(_ path: String) throws {
         guard let facts = Files.status(at: path), Files.isRegular(facts) else { throw SystemError("\(path) is not a file", code: EINVAL) }

@@ -49,7 +49,12 @@ final class Surroundings {
     func snapshot(_ manifest: GoldenManifest, _ stateFile: String, _ image: PrivateImage, _ baselines: Baselines?) -> GoldenSnapshot {
         GoldenSnapshot(
             manifest, stateFile: stateFile, plan: plan(image, manifest.machineIdentifier), consolePath: consolePath,
-            baselines: baselines, isConsoleLocked: isConsoleLocked)
+            baselines: baselines, isConsoleLocked: isConsoleLocked,
+            renew: { [store, emit] golden in
+                try store.renew(golden)
+                let said = "The golden snapshot's private file was changed, and was cloned again from the one that is kept."
+                emit(.log(source: "helper", level: "warn", said))
+            })
     }
 
     func coldImage(_ image: PrivateImage, _ parts: GoldenParts) -> ColdImage {
