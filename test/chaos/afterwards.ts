@@ -4,7 +4,6 @@ import { connectedWith } from '../support/processes.ts'
 import { leaked, programsOf } from './remains.ts'
 import type { World } from './world.ts'
 
-const SETTLE_MS = 20_000
 /** Every process of the machine is looked at each time. */
 const LOOK_EVERY_MS = 200
 /** Snapshots that were set aside for a look; the product keeps two. */
@@ -37,7 +36,7 @@ export async function auditVerifies(world: World): Promise<void> {
 }
 
 /** The programs of an unharmed app, one for one, and nothing beside them. */
-export async function noProcessMore(world: World, ms = SETTLE_MS): Promise<void> {
+export async function noProcessMore(world: World, ms = world.settleMs): Promise<void> {
   const { scratch, unharmed } = world
   let seen = ''
   await settle(
@@ -58,7 +57,7 @@ export async function noProcessMore(world: World, ms = SETTLE_MS): Promise<void>
   )
 }
 
-export async function noFileMore(world: World, ms = SETTLE_MS): Promise<void> {
+export async function noFileMore(world: World, ms = world.settleMs): Promise<void> {
   let left: string[] = []
   await settle(
     ms,

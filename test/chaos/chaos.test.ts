@@ -6,6 +6,7 @@ import { corruptByte } from '../support/corrupt.ts'
 import { freshImage } from '../support/image.ts'
 import { LyingQemu } from '../support/lying-qemu.ts'
 import { auditVerifies, dispatchWorks, noFileMore, noProcessMore } from './afterwards.ts'
+import { PHASES } from './moments.ts'
 import { PLAN, type Hurt } from './plan.ts'
 import { run } from './run.ts'
 import { World } from './world.ts'
@@ -30,14 +31,16 @@ describe('chaos', () => {
     return found
   }
 
-  it('has no two runs of one id, and each kind of injury at more than one phase', () => {
+  it('has no two runs of one id, and each kind of error of the disk at every phase', () => {
     const ids = PLAN.map(({ id }) => id)
     expect(ids.filter((id, at) => ids.indexOf(id) !== at)).toEqual([])
-    const injuries = new Set(PLAN.map(({ injury }) => injury.id))
-    for (const id of injuries) {
-      const phases = PLAN.filter(({ injury }) => injury.id === id).map(({ moment }) => moment.id)
-      expect(new Set(phases).size, id).toBeGreaterThan(1)
-    }
+    for (const phase of PHASES)
+      for (const kind of ['full', 'read-only', 'truncate-', 'kill', 'pause', 'stop']) {
+        const there = PLAN.filter(
+          ({ moment, injury }) => moment.phase === phase && injury.id.startsWith(kind),
+        )
+        expect(there.length, `${phase} ${kind}`).toBeGreaterThan(0)
+      }
   })
 
   // Each check of afterwards is seen to hold in this world, and to notice what was put into it.
@@ -111,6 +114,7 @@ describe('chaos', () => {
         },
       },
     }
+    world.settleMs = 5_000
     const { outcome, reason } = await run(world, spoilt, 1, never)
     expect(`${outcome}: ${reason}`).toMatch(
       /^broken: round 1 of 1: .*files were left behind: 1 file tmp\/left/,

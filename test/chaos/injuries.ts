@@ -1,9 +1,23 @@
-import { readdirSync, rmSync, statSync, statfsSync, truncateSync } from 'node:fs'
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  ftruncateSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  statfsSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as lasting } from 'node:timers/promises'
 import type { AuditVerdict } from '../../core/protocol/index.ts'
 import { must } from '../gates/broken.ts'
 import { until } from '../support/deadline.ts'
+import { diskOf } from '../support/disk.ts'
 import type { ProcessId } from '../support/processes.ts'
 import { signal } from './hittable.ts'
 import { Missed } from './moments.ts'
@@ -147,6 +161,47 @@ const snapshotFault = (id: string, what: string, pick: (names: string[]) => stri
     needsRestart: true,
   }) as const satisfies Fault
 
+const WRITTEN_MS = 30_000
+const LOOK_EVERY_MS = 1
+
+/** Cuts the RAM of the snapshot that is being written once all of it is, whatever its folder is called by then. */
+async function cutWhatIsMade(world: World): Promise<void> {
+  const of = (name: string) =>
+    world.making.map((folder) => join(world.scratch.stateDir, 'golden', folder, name)).find(existsSync)
+  const isOver = () => world.goldens.length > 0
+  const path = await until(
+    WRITTEN_MS,
+    'a file of the snapshot',
+    () => {
+      if (isOver()) throw new Missed('the golden snapshot was written before that was seen')
+      return of('ram') ?? of('state')
+    },
+    LOOK_EVERY_MS,
+  )
+  let file: number
+  try {
+    file = openSync(path, 'r+')
+  } catch {
+    throw new Missed('the golden snapshot was written before that was seen')
+  }
+  try {
+    await until(WRITTEN_MS, 'the end of that file', () => isOver() || of('manifest.json'), LOOK_EVERY_MS)
+    ftruncateSync(file, Math.floor(fstatSync(file).size / 2))
+  } finally {
+    closeSync(file)
+  }
+}
+
+/** The private file that the vz helper restores every VM from. */
+function privateClone({ scratch }: World): string {
+  const found = readdirSync(scratch.stateDir)
+    .filter((name) => name.startsWith('run-'))
+    .flatMap((run) => readdirSync(join(scratch.stateDir, run)).map((name) => join(run, name)))
+    .find((path) => /\/golden-\d+$/.test(path))
+  if (found === undefined) throw new Error('the helper has no private clone of the golden snapshot')
+  return join(scratch.stateDir, found)
+}
+
 /** The chain of the newest dispatch that is kept. */
 function newestChain(world: World): { id: string; path: string } {
   const folder = join(world.scratch.stateDir, 'evidence')
@@ -159,6 +214,9 @@ function newestChain(world: World): { id: string; path: string } {
 
 /** What was cut in each world. */
 const cutChains = new WeakMap<World, string>()
+const cutDisks = new WeakMap<World, { path: string; whole: Buffer }>()
+
+export const isCut = (world: World, commandId: string): boolean => cutChains.get(world) === commandId
 
 export const FAULTS = {
   full: {
@@ -184,6 +242,38 @@ export const FAULTS = {
   'truncate-manifest': snapshotFault('manifest', "The golden snapshot's manifest", (names) =>
     names.find((name) => name === 'manifest.json'),
   ),
+  'truncate-making': {
+    id: 'truncate-making',
+    kind: 'disk',
+    does: 'What is written of it is cut in half',
+    missing: () => null,
+    inflict: cutWhatIsMade,
+    said: setAside,
+    needsRestart: true,
+  },
+  'truncate-clone': {
+    id: 'truncate-clone',
+    kind: 'disk',
+    does: "The helper's private clone of the golden snapshot is cut in half",
+    missing: () => null,
+    inflict: async (world) => halve(privateClone(world)),
+  },
+  'truncate-rootfs': {
+    id: 'truncate-rootfs',
+    kind: 'disk',
+    does: 'The root disk is cut in half',
+    missing: () => null,
+    inflict: async (world) => {
+      const path = diskOf(world, world.image)
+      cutDisks.set(world, { path, whole: readFileSync(path) })
+      halve(path)
+    },
+    heal: async (world) => {
+      const cut = cutDisks.get(world)
+      // In the same file, which a VM may have open. A clone went with its helper.
+      if (cut !== undefined && existsSync(cut.path)) writeFileSync(cut.path, cut.whole, { flag: 'r+' })
+    },
+  },
   'truncate-evidence': {
     id: 'truncate-evidence',
     kind: 'disk',
@@ -191,6 +281,7 @@ export const FAULTS = {
     missing: () => null,
     inflict: async (world) => {
       const { id, path } = newestChain(world)
+      await until(WRITTEN_MS, 'evidence to cut', () => statSync(path).size > 0) // of a tool that runs
       cutChains.set(world, id)
       halve(path)
     },

@@ -181,6 +181,17 @@ export const MOMENTS = {
     from: 'golden',
     reach: async () => null,
   },
+  asked: {
+    id: 'asked',
+    phase: 'Shutdown',
+    when: 'as a person stops the VM and the app goes on',
+    from: 'rest',
+    isLast: true,
+    reach: async (world) => {
+      const control = await world.control()
+      return { owed: control.down(false).then(() => undefined) }
+    },
+  },
   down: {
     id: 'down',
     phase: 'Shutdown',

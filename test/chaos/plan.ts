@@ -28,12 +28,14 @@ const EVERY_WAY: Blows = ['kill', 'pause', 'stop']
 const HIT: Record<Exclude<At, 'between'>, Partial<Record<Who, Blows>>> = {
   helper: { app: KILLED, helper: KILLED },
   boot: { app: BRIEFLY, helper: EVERY_WAY, vm: EVERY_WAY },
-  save: { app: BRIEFLY, helper: BRIEFLY, vm: KILLED },
+  save: { app: BRIEFLY, helper: BRIEFLY, vm: EVERY_WAY },
   restore: { app: BRIEFLY, helper: BRIEFLY, vm: EVERY_WAY },
   standby: { app: BRIEFLY, helper: BRIEFLY, vm: EVERY_WAY, standby: EVERY_WAY },
   dispatch: { app: BRIEFLY, helper: EVERY_WAY, vm: EVERY_WAY, standby: EVERY_WAY },
-  reset: { app: BRIEFLY, helper: EVERY_WAY, standby: EVERY_WAY },
+  reset: { app: BRIEFLY, helper: EVERY_WAY, vm: EVERY_WAY, standby: EVERY_WAY },
   rest: { app: BRIEFLY, helper: EVERY_WAY, vm: EVERY_WAY, standby: EVERY_WAY },
+  // A VM is gone within milliseconds of a stop that is shown: it is hit as that is asked for.
+  asked: { vm: EVERY_WAY, standby: EVERY_WAY },
   down: { app: BRIEFLY, helper: EVERY_WAY },
   told: { vm: EVERY_WAY, standby: EVERY_WAY },
   shutdown: { app: BRIEFLY, helper: EVERY_WAY },
@@ -41,15 +43,15 @@ const HIT: Record<Exclude<At, 'between'>, Partial<Record<Who, Blows>>> = {
 const FAULTY: [At, (keyof typeof FAULTS)[]][] = [
   ['between', ['full', 'read-only', 'truncate-ram', 'truncate-device-state', 'truncate-manifest']],
   ['between', ['truncate-evidence', 'truncate-audit']],
-  ['boot', ['full', 'read-only']],
-  ['save', ['full', 'read-only']],
-  ['restore', ['full', 'read-only']],
-  ['standby', ['full', 'read-only']],
-  ['dispatch', ['full', 'read-only']],
-  ['reset', ['full', 'read-only']],
+  ['boot', ['full', 'read-only', 'truncate-rootfs', 'truncate-audit']],
+  ['save', ['full', 'read-only', 'truncate-making']],
+  ['restore', ['full', 'read-only', 'truncate-ram', 'truncate-manifest']],
+  ['standby', ['full', 'read-only', 'truncate-ram', 'truncate-manifest', 'truncate-clone']],
+  ['dispatch', ['full', 'read-only', 'truncate-evidence', 'truncate-audit']],
+  ['reset', ['full', 'read-only', 'truncate-ram', 'truncate-manifest', 'truncate-clone']],
   ['rest', ['full', 'read-only', 'truncate-ram', 'truncate-device-state', 'truncate-manifest']],
   ['rest', ['truncate-evidence', 'truncate-audit']],
-  ['shutdown', ['full', 'read-only']],
+  ['shutdown', ['full', 'read-only', 'truncate-audit']],
 ]
 
 /** Found by use: a standby is not spoken to. */

@@ -4,7 +4,7 @@ import { until, within } from '../support/deadline.ts'
 import { isAlive, type ProcessId } from '../support/processes.ts'
 import type { Which } from '../support/helper-binary.ts'
 import { afterwards, dispatchWorks } from './afterwards.ts'
-import { forgetAudit } from './injuries.ts'
+import { forgetAudit, isCut } from './injuries.ts'
 import { Missed, type Moment, type Owed } from './moments.ts'
 import { promiseOf, type Hurt } from './plan.ts'
 import { sentence } from './sentence.ts'
@@ -36,8 +36,11 @@ async function prepare(world: World, { from }: Moment): Promise<void> {
   if (from === 'nothing') world.forgetGoldens()
 }
 
-/** What the product still owed is a result with a verified reset and whole evidence, or an error that says why not. */
-async function answered(world: World, owed: Owed): Promise<void> {
+/**
+ * What the product still owed is a result with a verified reset and whole evidence, or an error that says why not. With
+ * an audit log that was cut, evidence has nothing to be compared with, and its verdict says that.
+ */
+export async function answered(world: World, owed: Owed, isAuditCut = false): Promise<void> {
   const answer = await owed.catch((error: unknown) => ({ error: error as { message: string } }))
   if (answer === undefined) return
   if (answer.error !== undefined) return sentence(answer.error.message, 'the error of what ran')
@@ -49,9 +52,12 @@ async function answered(world: World, owed: Owed): Promise<void> {
       reset?.verification_passed === true,
       `what ran has no error, and no verified reset: ${JSON.stringify(reset)}`,
     )
-  if (typeof evidence_path !== 'string') return
+  if (typeof evidence_path !== 'string' || isCut(world, command_id)) return
   const verdict = await (await world.control()).verifyEvidence(command_id)
-  must(verdict.ok, `what ran has no error, and its evidence does not verify: ${JSON.stringify(verdict)}`)
+  must(
+    verdict.ok || (isAuditCut && /audit log/.test(verdict.message)),
+    `what ran has no error, and its evidence does not verify: ${JSON.stringify(verdict)}`,
+  )
 }
 
 /** Reaches the moment and strikes; gives what was hit and what is still owed. */
@@ -107,7 +113,7 @@ async function back(world: World, mustReturnByItself: boolean): Promise<Returned
 }
 
 /** An app that ended says why, unless it was killed or told to. */
-async function endedWell(world: World, hurt: Hurt): Promise<void> {
+export async function endedWell(world: World, hurt: Hurt): Promise<void> {
   await world.nothingLeft()
   if (hurt.victim?.id === 'app' && world.exit === null) return
   if (isEnding(hurt.moment))
@@ -122,7 +128,11 @@ async function endedWell(world: World, hurt: Hurt): Promise<void> {
 }
 
 /** Until the product itself has ended what we stopped for good. */
-async function found(world: World, hit: ProcessId, { foundByUse, budgetMs }: Hurt): Promise<void> {
+export async function found(
+  world: World,
+  hit: ProcessId,
+  { foundByUse, budgetMs }: Pick<Hurt, 'foundByUse' | 'budgetMs'>,
+): Promise<void> {
   if (foundByUse)
     await answered(world, (await world.control()).exec('echo', { text: 'x' }, { deadlineMs: 1_000 }))
   await until(budgetMs, 'the end of what was stopped', () => !isAlive(hit))
@@ -139,7 +149,8 @@ export async function round(world: World, hurt: Hurt): Promise<Returned> {
   const { moment, victim, injury } = hurt
   const { hit, owed } = await strike(world, hurt)
   if (moment.id === 'between') await world.start()
-  if (owed !== null) await answered(world, owed)
+  const isSpoilt = injury.kind === 'disk' && injury.spoilsAudit === true
+  if (owed !== null) await answered(world, owed, isSpoilt)
   if (isEnding(moment) || (victim?.id === 'app' && injury.id === 'kill')) await world.ended()
   if (hit !== null && injury.id === 'stop') await found(world, hit, hurt)
   if ((await world.settled(hurt.budgetMs)) === 'ended') await endedWell(world, hurt)
@@ -150,7 +161,6 @@ export async function round(world: World, hurt: Hurt): Promise<Returned> {
     await dispatchWorks(world)
     await startAgain(world)
   }
-  const isSpoilt = injury.kind === 'disk' && injury.spoilsAudit === true
   await afterwards(world, { spoilsAudit: isSpoilt })
   if (injury.kind === 'disk' && injury.said !== undefined) {
     if (injury.needsRestart && moment.id !== 'between') {
@@ -174,6 +184,7 @@ export async function round(world: World, hurt: Hurt): Promise<Returned> {
 export function impossible({ victim, injury }: Hurt, which: Which): string | null {
   if (injury.id === 'truncate-device-state' && which === 'vz')
     return 'there it is part of one file with the RAM'
+  if (injury.id === 'truncate-clone' && which === 'qemu') return 'there it is sealed memory, and no file'
   return victim === null ? (injury.kind === 'disk' ? injury.missing() : null) : victim.missing()
 }
 

@@ -7,7 +7,7 @@ import { AppProcess, controlOf, helperOf } from '../support/app.ts'
 import { DeadlineError, until, within } from '../support/deadline.ts'
 import { orphans } from '../support/helper.ts'
 import type { Which } from '../support/helper-binary.ts'
-import type { GuestImage } from '../support/image.ts'
+import { copyImage, type GuestImage } from '../support/image.ts'
 import { byAge, identify, isAlive, isQemu, parentOf, type ProcessId } from '../support/processes.ts'
 import { Scratch } from '../support/scratch.ts'
 import { Broken, must } from '../gates/broken.ts'
@@ -19,6 +19,7 @@ import { filesOf, programsOf, type Remains } from './remains.ts'
 const LISTEN_MS = 30_000
 const REST_MS = 120_000
 const EXIT_MS = 60_000
+const SETTLE_MS = 20_000
 const LOOK_EVERY_MS = 100
 /** Room for a golden snapshot beside another, and for evidence. */
 const STATE_SIZE = '400m'
@@ -35,6 +36,8 @@ export class World {
   readonly image: GuestImage
   /** What there is at rest in a world to which nothing was done. */
   unharmed: Remains | null = null
+  /** What is over has ended and removed everything by then. */
+  settleMs = SETTLE_MS
   readonly #env: Record<string, string>
   #app: AppProcess | null = null
   #control: Control | null = null
@@ -43,7 +46,8 @@ export class World {
 
   constructor(which: Which, image: GuestImage, env: Record<string, string> = {}) {
     this.which = which
-    this.image = image
+    // Its own: the disk that a VM has open is cut too.
+    this.image = copyImage(image, this.scratch.path('image'))
     this.#env = { BSM_HELPER: which, ...env }
     if (canMount) this.scratch.limitState(STATE_SIZE)
   }
@@ -96,9 +100,13 @@ export class World {
     return this.#golden().filter((name) => /^[0-9a-f]{64}$/.test(name))
   }
 
-  /** Whether a golden snapshot is being written now. */
+  /** Names of those that are being written now. */
+  get making(): string[] {
+    return this.#golden().filter((name) => name.startsWith('.making-'))
+  }
+
   get isSaving(): boolean {
-    return this.#golden().some((name) => name.startsWith('.making-'))
+    return this.making.length > 0
   }
 
   #golden(): string[] {

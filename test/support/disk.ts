@@ -1,12 +1,12 @@
 import { statSync } from 'node:fs'
-import type { Helper } from './helper.ts'
 import type { GuestImage } from './image.ts'
+import type { Scratch } from './scratch.ts'
 
 /**
- * The file that a booted helper's VM has as its disk: a private clone below the state directory where the helper
+ * The file that the VM of a booted helper or app has as its disk: a private clone below the state directory where the helper
  * makes one, else the image's own (wire-protocol §4).
  */
-export function diskOf({ scratch }: Helper, { rootfs, manifest }: GuestImage): string {
+export function diskOf({ scratch }: { scratch: Scratch }, { rootfs, manifest }: GuestImage): string {
   const clones = scratch
     .list(scratch.stateDir)
     .filter(({ kind, path }) => kind === 'file' && statSync(scratch.path(path)).size === manifest.rootfs.size)
