@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Control, Sandbox } from '../../client/index.ts'
+import { AuditEntry } from '../../core/audit/entry.ts'
 import type { AgentExecResponse } from '../../core/protocol/index.ts'
 import type { Bench } from '../conformance/context.ts'
 import { AppProcess, whenApp } from '../support/app.ts'
@@ -245,12 +246,12 @@ export class AppVisit {
     )
   }
 
-  /** Entries of the audit log of one command, by their kind. */
-  audited(commandId: string): string[] {
+  /** Entries of the audit log of one command. */
+  audited(commandId: string): AuditEntry[] {
     return this.#read('audit.jsonl')
       .split('\n')
       .filter((line) => line.includes(commandId))
-      .map((line) => (JSON.parse(line) as { kind: string }).kind)
+      .map((line) => AuditEntry.parse(JSON.parse(line)))
   }
 
   #read(name: string): string {

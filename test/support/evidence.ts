@@ -24,8 +24,10 @@ export function recomputeHash(commandId: string, chunks: Buffer[]): string {
 }
 
 /** The stored chain of a dispatch, each line of a known shape; `data[n - 1]` is what chunk `n` carries. */
-export function storedChain(response: ExecResponse): { chunks: EvidenceChunk[]; data: Buffer[] } {
-  const path = response.evidence_path
+export function storedChain({ evidence_path: path }: Pick<ExecResponse, 'evidence_path'>): {
+  chunks: EvidenceChunk[]
+  data: Buffer[]
+} {
   assert.ok(path, 'evidence_path is named')
   assert.ok(isAbsolute(path))
   const chunks = readFileSync(path, 'utf8')

@@ -9,6 +9,7 @@ export type ProxyMode =
   | 'new-ids'
   | 'unrefusing'
   | 'twice'
+  | 'meddling'
   | 'credulous'
   | 'one-at-a-time'
   | 'deaf'
@@ -72,6 +73,10 @@ const RULES: Partial<Record<ProxyMode, (knowledge: Knowledge) => Rules>> = {
   },
   unrefusing: () => ({ down: (message) => (isRefusal(message) ? [] : [message]) }),
   twice: () => ({ down: (message) => [message, message] }),
+  // Another call than the one that was sent, which does the same.
+  meddling: () => ({
+    up: (message) => [message['kind'] === 'exec' ? { ...message, env: { MEDDLED: 'yes' } } : message],
+  }),
   // Whatever is checked is found in order.
   credulous: () => {
     const asked = new Map<unknown, unknown>()

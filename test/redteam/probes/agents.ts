@@ -202,7 +202,7 @@ const replay = (
       const peer = await again(app, first, credentials)
       const answer = await peer.ask('exec', { ...call, command_id: spelt(call.command_id) })
       must(answer?.error?.code === 'BAD_REQUEST', `it was answered ${seen(answer)}`)
-      const begun = app.audited(call.command_id).filter((kind) => kind === 'dispatch_started')
+      const begun = app.audited(call.command_id).filter(({ kind }) => kind === 'dispatch_started')
       must(begun.length === 1, `it was begun ${begun.length} times`)
     },
     { slice: id === 'same-connection' },

@@ -1,11 +1,16 @@
+import { randomUUID } from 'node:crypto'
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import type { Sandbox } from '../../../client/index.ts'
+import { toolCall } from '../../../client/exec.ts'
+import { canonicalJson, sha256, type AgentExecResponse, type ToolCall } from '../../../core/protocol/index.ts'
 import { helperOf, standbyReady } from '../../support/app.ts'
 import { buildGo } from '../../support/go-binary.ts'
 import { helperBinary } from '../../support/helper-binary.ts'
 import { must } from '../../gates/broken.ts'
+import type { AppVisit } from '../app-stage.ts'
 import { probe, type Defect, type Probe } from '../probe.ts'
 import { attempts, INTRUDER, INTRUSION_MS, intruder, REFUSED } from './confinement.ts'
+import { evidenced } from './output.ts'
 
 /** Every route out of the VM that a tool could try. There is no network device; the only way out is the dispatch itself. */
 
@@ -20,7 +25,8 @@ const WITH_NETWORK: Defect = {
     'busybox ip link set lo multicast on up',
     'echo 0 2147483647 > /proc/sys/net/ipv4/ping_group_range',
     'busybox ip route add default dev lo',
-    'busybox ip -6 route add default dev lo',
+    // A default route over the loopback would refuse all, in IPv6; one that makes all of it local does not.
+    'busybox ip -6 route add local default dev lo',
   ].join('\n'),
 }
 
@@ -55,17 +61,54 @@ const families = attempts(
   },
 )
 
-/** Bytes that each interface of a process's network namespace received and sent. */
-function traffic(pid: number): string[] {
-  return readFileSync(`/proc/${pid}/net/dev`, 'utf8')
-    .split('\n')
-    .slice(2)
-    .flatMap((line) => {
-      const [name = '', rest = ''] = line.split(':')
-      const counts = rest.trim().split(/\s+/).map(Number)
-      const bytes = (counts[0] ?? 0) + (counts[8] ?? 0)
-      return bytes > 0 ? [`${bytes} bytes over ${name.trim()}`] : []
-    })
+/** Bytes that each interface of a network namespace received and sent, as its `/proc/net/dev` says it. */
+const counted = (said: string): Map<string, number> =>
+  new Map(
+    said
+      .trimEnd()
+      .split('\n')
+      .slice(2)
+      .map((line) => {
+        const [name = '', rest = ''] = line.split(':')
+        const counts = rest.trim().split(/\s+/).map(Number)
+        return [name.trim(), (counts[0] ?? 0) + (counts[8] ?? 0)]
+      }),
+  )
+
+/** What went over a network since `before`. */
+const traffic = (before: string, now: string): string[] =>
+  [...counted(now)].flatMap(([name, bytes]) => {
+    const more = bytes - (counted(before).get(name) ?? 0)
+    return more > 0 ? [`${more} bytes over ${name}`] : []
+  })
+
+/** Has the program try everything as one dispatch, and gives its call. */
+async function intrude(sandbox: Sandbox): Promise<{ call: ToolCall; answer: AgentExecResponse }> {
+  const commandId = randomUUID()
+  const params = { command: INTRUDER }
+  const options = {
+    commandId,
+    deadlineMs: INTRUSION_MS,
+    filesIn: [{ path: INTRUDER, mode: 0o755, data: intruder() }],
+  }
+  const answer = await sandbox.exec('sh', params, options)
+  must(answer.stdout.includes('tcp-internet'), `the attempts were not made: ${answer.stderr}`)
+  return { call: toolCall(commandId, 'sh', params, options), answer }
+}
+
+/** The audit log has this very call, and the evidence of it every attempt to get out. */
+async function isOnRecord(app: AppVisit, call: ToolCall, answer: AgentExecResponse): Promise<void> {
+  const begun = app.audited(call.command_id).filter(({ kind }) => kind === 'dispatch_started')
+  const digests = begun.map((entry) => entry['call_digest'])
+  const ours = sha256(canonicalJson(call))
+  must(digests.join() === ours, `the audit log has ${digests.join() || 'no call'}, the call is ${ours}`)
+  must((await app.person.verifyAudit()).ok, 'the audit log does not verify')
+  const { ok, message } = await app.person.verifyEvidence(call.command_id)
+  must(ok, `the evidence does not verify: ${message}`)
+  const printed = evidenced(answer).of('stdout').toString()
+  const names = [...routes, ...families].map(({ id }) => id.replace('egress.', ''))
+  const untold = names.filter((name) => !printed.includes(`"${name}":`))
+  must(untold.length === 0, `the evidence does not have ${untold.join(', ')}`)
 }
 
 const device = probe({
@@ -93,37 +136,48 @@ const captured = probe({
   group: 'Egress',
   attacker: 'tool',
   promise:
-    'Whatever a tool tries, not one byte leaves helper and VM over a network, and the audit log has the dispatch.',
+    'Whatever a tool tries, not one byte leaves helper and VM over a network, and the attempts are on record.',
   needs: 'own-app',
   slice: true,
   budgetMs: INTRUSION_MS + 60_000,
   setup: async (stage) => {
     const scratch = stage.context.scratch()
-    const [netns, helper] = [scratch.path('netns'), scratch.path('helper')]
+    const [netns, helper, before] = [scratch.path('netns'), scratch.path('helper'), scratch.path('before')]
     buildGo('test/redteam/netns', netns)
     const { command, args } = await helperBinary(stage.which)
-    const words = [netns, command, ...args].map((word) => `'${word}'`).join(' ')
+    const words = [netns, before, command, ...args].map((word) => `'${word}'`).join(' ')
     writeFileSync(helper, `#!/bin/sh\nexec ${words} "$@"\n`)
     chmodSync(helper, 0o755)
-    return helper
+    return { helper, before }
   },
-  run: async (stage, helper) => {
-    const { person, scratch } = await stage.ownApp({ BSM_HELPER: helper, ...stage.qemu.environment })
-    await standbyReady(person)
-    const { command_id, stdout, stderr } = await person.exec(
-      'sh',
-      { command: INTRUDER },
-      { filesIn: [{ path: INTRUDER, mode: 0o755, data: intruder() }], deadlineMs: INTRUSION_MS },
-    )
-    must(stdout.includes('tcp-internet'), `the attempts were not made: ${stderr}`)
-    const sent = traffic(helperOf(scratch).pid)
+  run: async (stage, { helper, before }) => {
+    const app = await stage.ownApp({ BSM_HELPER: helper, ...stage.qemu.environment })
+    await standbyReady(app.person)
+    const { call, answer } = await intrude(app.person)
+    const now = readFileSync(`/proc/${helperOf(app.scratch).pid}/net/dev`, 'utf8')
+    const sent = traffic(readFileSync(before, 'utf8'), now)
     must(sent.length === 0, `it sent ${sent.join(', ')}`)
-    const audit = readFileSync(join(scratch.stateDir, 'audit.jsonl'), 'utf8')
-    must(audit.includes(command_id), 'the audit log does not have the dispatch')
-    must((await person.verifyAudit()).ok, 'the audit log does not verify')
-    return '0 bytes'
+    await isOnRecord(app, call, answer)
+    return '0 bytes, where what goes to the internet is counted'
   },
   defect: { when: 'the VM has a network', qemu: 'leak' },
 })
 
-export const EGRESS: readonly Probe[] = [...routes, ...families, device, captured]
+const onRecord = probe({
+  id: 'egress.on-record',
+  group: 'Egress',
+  attacker: 'tool',
+  promise: 'The audit log has the very call of a tool that tries to get out, and its evidence every attempt.',
+  needs: 'app',
+  fullRunOnly: true,
+  budgetMs: INTRUSION_MS + 60_000,
+  run: async (stage) => {
+    const app = await stage.app()
+    const { sandbox } = await app.agent()
+    const { call, answer } = await intrude(sandbox)
+    await isOnRecord(app, call, answer)
+  },
+  defect: { when: 'another call is run than the one that was sent', socket: 'meddling' },
+})
+
+export const EGRESS: readonly Probe[] = [...routes, ...families, device, captured, onRecord]

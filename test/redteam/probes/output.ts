@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
-import { LIMITS } from '../../../core/protocol/index.ts'
+import { LIMITS, type ExecResponse } from '../../../core/protocol/index.ts'
 import { encodeFrame } from '../../../helper/qemu/guest-link/frames.ts'
 import { streamed } from '../../conformance/checks/exec.ts'
 import { within } from '../../support/deadline.ts'
@@ -26,7 +26,9 @@ const bytesOf = (response: Response, stream: Stream): Buffer =>
   Buffer.from(response[stream], response.encoding?.[stream] === 'base64' ? 'base64' : 'utf8')
 
 /** The chain of a dispatch, which must be what its response says it is, and what it has of one stream. */
-function evidenced(response: Response) {
+export function evidenced(
+  response: Pick<ExecResponse, 'command_id' | 'exit_code' | 'evidence_hash' | 'evidence_path'>,
+) {
   const { chunks, data } = storedChain(response)
   const hash = recomputeHash(response.command_id, data)
   must(hash === response.evidence_hash, `the chain has ${hash}, the response ${response.evidence_hash}`)

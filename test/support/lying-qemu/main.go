@@ -6,7 +6,7 @@
 //	silent   never answer query-status
 //	plant    before a restored VM is paused, have its guest open one more descriptor (test image)
 //	phantom  once the real one has ended, go on as if it had not, and answer that it runs
-//	leak     send a datagram to the loopback, as a QEMU with a network would
+//	leak     connect to a server on the internet, as a QEMU with a network would
 //	frames   send other frames than the guest, by the rules that the file holds (frames.go)
 //
 // It reports in files of its own: planted-PID once a guest has acknowledged the plant, attacked-PID once a
@@ -162,15 +162,14 @@ func hangUp(host int) {
 	}
 }
 
-// leak sends a few bytes out of this process.
+// leak knocks at a server on the internet; who runs it says whether one is there.
 func leak() {
-	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_DGRAM|syscall.SOCK_CLOEXEC, 0)
-	if err == nil {
-		err = syscall.Sendto(fd, []byte("leak"), 0, &syscall.SockaddrInet4{Port: 9, Addr: [4]byte{127, 0, 0, 1}})
-	}
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC|syscall.SOCK_NONBLOCK, 0)
 	if err != nil {
 		fail(err)
 	}
+	_ = syscall.Connect(fd, &syscall.SockaddrInet4{Port: 443, Addr: [4]byte{1, 1, 1, 1}})
+	syscall.Close(fd)
 }
 
 // ---------------------------------------------------------------- QMP
