@@ -1,3 +1,4 @@
+import { quantile } from '../bench/stats.ts'
 import { countOf, Outcome, type GateReport, type Item } from './report.ts'
 import { GATES, nameOf, type Gate, type Job } from './plan.ts'
 
@@ -113,19 +114,32 @@ export const tookOf = ({ seconds, items }: GateReport): number =>
 
 export const OUTCOMES = Outcome.options
 
-export type Sample = { job: Job; ms: number[] }
+/** What the issue asks of a status while something attacks: reported, never asserted. */
+export const STATUS_GOAL = { p50: 50, p99: 250 } as const
+
+/** The 99th percentile of one promise alone, which many quick ones would hide. */
+export type Slow = { id: string; p99: number; asked: number }
+export type Sample = { job: Job; ms: number[]; tried: number; silent: number; slow: Slow[] }
 
 /** What each status took that was asked for during an attack, for each run that asked. */
 export const statusSamples = (trials: readonly Trial[]): Sample[] =>
   reported(trials)
-    .map(({ job, report }) => ({
-      job,
-      ms: report.items.flatMap(({ status_ms = [] }) => status_ms),
-    }))
+    .map(({ job, report }) => {
+      const asked = report.items.flatMap(({ id, outcome, status_ms: ms }) =>
+        ms === undefined || outcome === 'not run' ? [] : [{ id, ms }],
+      )
+      return {
+        job,
+        ms: asked.flatMap(({ ms }) => ms),
+        tried: asked.length,
+        silent: asked.filter(({ ms }) => ms.length === 0).length,
+        slow: asked
+          .map(({ id, ms }) => ({ id, p99: quantile(ms, 0.99), asked: ms.length }))
+          .filter(({ p99 }) => p99 > STATUS_GOAL.p99)
+          .sort((a, b) => b.p99 - a.p99),
+      }
+    })
     .filter(({ ms }) => ms.length > 0)
-
-/** What the issue asks of a status while something attacks: reported, never asserted. */
-export const STATUS_GOAL = { p50: 50, p99: 250 } as const
 
 /** What the gates are called where people read of them. */
 export const TITLE: Record<Gate, string> = {

@@ -206,8 +206,24 @@ const notRunBecause = ([reason, all]: [string, Finding[]]): string =>
 const goal = (name: string, value: number, most: number): string =>
   `${name} ${duration(value)} (goal ${most} ms${value > most ? ', missed' : ''})`
 
-export const statusSaid = ({ ms }: Sample): string =>
-  `${count(ms.length)} asked: ${goal('median', quantile(ms, 0.5), STATUS_GOAL.p50)}, ${goal('p99', quantile(ms, 0.99), STATUS_GOAL.p99)}`
+const MOST_SLOW = 5
+
+const slowSaid = ({ slow }: Sample, named: (id: string) => string): string => {
+  if (slow.length === 0) return 'no promise alone has a p99 above the goal'
+  const list = slow
+    .slice(0, MOST_SLOW)
+    .map(({ id, p99, asked }) => `${named(id)} ${duration(p99)} of ${count(asked)}`)
+  const one = slow.length === 1 ? 'promise has' : 'promises have'
+  const which = slow.length > MOST_SLOW ? ', the slowest' : ''
+  return `${slow.length} ${one} a p99 above it${which}: ${list.join(', ')}`
+}
+
+export const statusSaid = (sample: Sample, named = (id: string): string => id): string => {
+  const { ms, tried, silent } = sample
+  const all = `${count(ms.length)} asked: ${goal('median', quantile(ms, 0.5), STATUS_GOAL.p50)}, ${goal('p99', quantile(ms, 0.99), STATUS_GOAL.p99)}`
+  const none = `${silent === 0 ? 'none' : silent} of ${tried} promises ${silent === 1 ? 'was' : 'were'} tried without one`
+  return `${all}; ${slowSaid(sample, named)}; ${none}.`
+}
 
 function status(samples: readonly Sample[]): string {
   if (samples.length === 0) return ''

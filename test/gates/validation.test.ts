@@ -42,6 +42,21 @@ describe('docs/validation.md', () => {
     expect(text).toMatch(/\| 1 h 01 min *\| `0123456789ab, 1 on before` *\|/)
   })
 
+  it('names the promises that were slow to tell a status, which all together would hide, and counts the silent', async () => {
+    const report = gateReport({
+      items: [
+        item('quick', { status_ms: Array.from({ length: 1_000 }, () => 2) }),
+        item('slow', { status_ms: [10, 900, 900] }),
+        item('silent', { status_ms: [] }),
+        item('skipped', { status_ms: [], outcome: 'not run' }),
+      ],
+    })
+    const text = readFileSync(await writeDocs([trial(report)], docs), 'utf8')
+    expect(text).toContain(
+      'p99 2.0 ms (goal 250 ms); 1 promise has a p99 above it: `slow` 900 ms of 3; 1 of 3 promises was tried without one.',
+    )
+  })
+
   it('lets no text of a report be more than text', async () => {
     const report = gateReport({
       items: [

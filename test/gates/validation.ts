@@ -133,7 +133,7 @@ export function document(trials: readonly Trial[]): string {
     pictures(plots.all),
     plots.status.length === 0 ? '' : '## A status while attacked',
     statusSamples(trials)
-      .map((sample) => `- ${titleOf(sample.job)}: ${statusSaid(sample)}`)
+      .map((sample) => `- ${titleOf(sample.job)}: ${statusSaid(sample, code)}`)
       .join('\n'),
     pictures(plots.status),
     plots.wear.length === 0 ? '' : '## Dispatches in a row',

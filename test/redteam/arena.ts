@@ -6,11 +6,9 @@ import { LyingQemu } from '../support/lying-qemu.ts'
 import { sabotaged } from '../support/sabotage.ts'
 import { AppStage, SharedApps } from './app-stage.ts'
 import { Broken } from '../gates/broken.ts'
+import { Asking } from './asking.ts'
 import { DEFAULT_BUDGET_MS, type Defect, type Probe } from './probe.ts'
 import { Stage } from './stage.ts'
-
-/** Between two questions for the status while a probe attacks. */
-const ASK_EVERY_MS = 25
 
 export type Verdict = Pick<Item, 'outcome' | 'reason' | 'ms'> & {
   statusMs: number[]
@@ -65,7 +63,7 @@ export class Arena {
             const said = await probe.run(stage, prepared)
             if (typeof said === 'string') seen = said
           } finally {
-            asking.stop()
+            await asking.end()
             this.#qemu.relent()
             await probe.teardown?.(stage, prepared)
           }
@@ -105,31 +103,5 @@ export class Arena {
     const made = this.#benches.get(name) ?? make()
     this.#benches.set(name, made)
     return made
-  }
-}
-
-/** Asks for the status again and again, and keeps how long each answer took. */
-class Asking {
-  #isStopped = false
-
-  constructor(stage: Stage, times: number[]) {
-    void this.#ask(stage, times)
-  }
-
-  stop(): void {
-    this.#isStopped = true
-  }
-
-  async #ask(stage: Stage, times: number[]): Promise<void> {
-    while (!this.#isStopped) {
-      const since = performance.now()
-      // Who is killed or degraded by a probe may refuse; how fast is what is asked here.
-      const answered = await (stage.watched?.() ?? Promise.resolve(null)).then(
-        (status) => status !== null,
-        () => false,
-      )
-      if (answered && !this.#isStopped) times.push(performance.now() - since)
-      await new Promise((resolve) => setTimeout(resolve, ASK_EVERY_MS))
-    }
   }
 }

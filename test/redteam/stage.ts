@@ -1,3 +1,4 @@
+import type { ChildProcess } from 'node:child_process'
 import type { Context } from '../conformance/context.ts'
 import type { BootOptions, ExecExtras, Helper, ResponseTo } from '../support/helper.ts'
 import type { Which } from '../support/helper-binary.ts'
@@ -6,6 +7,9 @@ import type { LyingQemu } from '../support/lying-qemu.ts'
 import type { AppStage, AppVisit } from './app-stage.ts'
 import type { Defect } from './probe.ts'
 
+/** Who is asked for a status: a helper or an app, and its process. */
+export type Watched = { status: () => Promise<unknown>; child: ChildProcess }
+
 /** What one probe may use. Everything it starts is ended when it is over, and its remains are looked for. */
 export class Stage {
   readonly which: Which
@@ -13,7 +17,7 @@ export class Stage {
   readonly #defect: Partial<Defect>
   readonly #qemu: LyingQemu
   readonly #apps: AppStage
-  #watched: (() => Promise<unknown>) | null = null
+  #watched: Watched | null = null
 
   constructor(which: Which, context: Context, qemu: LyingQemu, defect: Partial<Defect>, apps: AppStage) {
     this.which = which
@@ -31,27 +35,27 @@ export class Stage {
     return this.#context.image
   }
 
-  /** Asks for a status whatever the probe attacks now; null before there is anything. */
-  get watched(): (() => Promise<unknown>) | null {
+  /** What the probe attacks now; null before there is anything. */
+  get watched(): Watched | null {
     return this.#watched
   }
 
   /** From now on statuses are asked of this. */
-  watch(status: () => Promise<unknown>): void {
-    this.#watched = status
+  watch(one: Watched): void {
+    this.#watched = one
   }
 
   /** The VM that probes of need `vm` share. */
   get vm(): Helper {
     const { vm } = this.#context
-    this.watch(() => vm.status())
+    this.watch(vm)
     return vm
   }
 
   /** A helper of its own, booted. */
   async own(options: BootOptions = {}): Promise<Helper> {
     const helper = await this.#context.own(options)
-    this.watch(() => helper.status())
+    this.watch(helper)
     return helper
   }
 
@@ -71,7 +75,7 @@ export class Stage {
   }
 
   #watching(app: AppVisit): AppVisit {
-    this.watch(() => app.person.status())
+    this.watch({ status: () => app.person.status(), child: app.process.child })
     return app
   }
 

@@ -211,7 +211,7 @@ const proofs: readonly Probe[] = [
       stage.qemu.attack([lie])
       const helper = stage.context.boot(stage.context.scratch(), { env: stage.qemu.environment })
       await helper.ready()
-      stage.watch(() => helper.status())
+      stage.watch(helper)
       await helper.standbyReady()
       const { verification_passed, failed, error } = await helper.reset()
       must(

@@ -71,7 +71,7 @@ const everything: readonly ((scratch: Scratch) => void)[] = [
 /** A cold boot that says why, and a VM that works. */
 async function coldBooted(stage: Stage, helper: Helper): Promise<string> {
   const result = await helper.ready()
-  stage.watch(() => helper.status())
+  stage.watch(helper)
   must(result.boot_path === 'cold_boot', 'it started from the snapshot')
   const reason = result.cold_boot_reason ?? ''
   must(/SNAPSHOT_(CORRUPT|INCOMPATIBLE)/.test(reason), `its reason was "${reason}"`)
@@ -201,7 +201,7 @@ export const SNAPSHOT: readonly Probe[] = [
       edited(/"open_fd_count"/, (text) => text.replace(/("open_fd_count":\s*)\d+/, '$1999'))(scratch)
       const helper = stage.context.boot(scratch)
       await helper.ready()
-      stage.watch(() => helper.status())
+      stage.watch(helper)
       await helper.standbyReady()
       const reset = await helper.reset()
       must(reset.open_fd_count_baseline !== 999, 'it was believed')

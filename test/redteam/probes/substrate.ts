@@ -35,7 +35,7 @@ async function ownDisk(stage: Stage): Promise<WithDisk> {
   const image = copyImage(stage.image, scratch.path('image'))
   const helper = stage.context.boot(scratch, { env: stage.qemu.environment }, image)
   await helper.ready()
-  stage.watch(() => helper.status())
+  stage.watch(helper)
   await helper.standbyReady()
   return { helper, image, disk: diskOf(helper, image) }
 }
