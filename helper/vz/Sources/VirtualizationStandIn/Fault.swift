@@ -3,7 +3,7 @@ import Foundation
 /// What can go wrong on a Mac and not here, on demand.
 ///
 /// `BSM_STAND_IN_FAULTS` is a list of names separated by commas. `name` strikes every time, `name:2` the first two
-/// times in a process, `name:+2` every time but the first two.
+/// times in a process, `name:+2` every time but the first two. `name:/path` strikes while there is that file.
 enum Fault: String, CaseIterable {
   /// `validate` and `start` are refused for want of the entitlement.
   case entitlementMissing = "entitlement-missing"
@@ -39,6 +39,8 @@ enum Fault: String, CaseIterable {
   case endLate = "end-late"
   /// `requestStop` presses a button that nobody reads; without it the guest's kernel gets it.
   case requestStopIgnored = "request-stop-ignored"
+  /// A machine that runs is called what the file says, in QEMU's words.
+  case stateForged = "state-forged"
 
   static let variable = "BSM_STAND_IN_FAULTS"
 
@@ -54,6 +56,12 @@ enum Fault: String, CaseIterable {
     case let limit where limit.hasPrefix("+"): return nth > Int(limit.dropFirst()) ?? .max
     case let limit: return nth <= Int(limit) ?? 0
     }
+  }
+
+  /// What the file says that it names; nil while there is none.
+  var content: String? {
+    guard let setting, setting.hasPrefix("/") else { return nil }
+    return (try? String(contentsOfFile: setting, encoding: .utf8))?.trimmingCharacters(in: .whitespacesAndNewlines)
   }
 
   /// Forgets the counts: each test begins anew.

@@ -64,7 +64,7 @@ open class VZVirtualMachine: NSObject, @unchecked Sendable {
 
   // MARK: State
 
-  public var state: State { onQueue(currentState) }
+  public var state: State { onQueue(currentState == .running ? forgedState ?? .running : currentState) }
   public var delegate: (any VZVirtualMachineDelegate)? {
     get { onQueue(currentDelegate) }
     set {
@@ -162,6 +162,15 @@ open class VZVirtualMachine: NSObject, @unchecked Sendable {
   private func refuse(_ tell: @escaping (State) -> Void) {
     let state = currentState
     boundQueue.async { tell(state) }
+  }
+
+  private var forgedState: State? {
+    switch Fault.stateForged.content {
+    case "paused": return .paused
+    case "shutdown": return .stopped
+    case "internal-error": return .error
+    default: return nil
+    }
   }
 
   private func restoreFault() -> VZError? {

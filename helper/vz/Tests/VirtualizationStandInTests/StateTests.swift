@@ -92,6 +92,22 @@ final class StateTests: XCTestCase {
     XCTAssertFalse(Fault.stopSilent.strikes())
   }
 
+  func testWhatRunsIsCalledWhatAFileSaysWhileItIsThere() throws {
+    let file = FileManager.default.temporaryDirectory.appendingPathComponent("state-\(getpid())")
+    defer { try? FileManager.default.removeItem(at: file) }
+    fault("state-forged:\(file.path)")
+    let machine = TestMachine(try TestMachine.configuration())
+    try "paused\n".write(to: file, atomically: true, encoding: .utf8)
+    XCTAssertEqual(machine.state, .stopped)
+    try machine.start()
+    XCTAssertEqual(machine.state, .paused)
+    try "internal-error".write(to: file, atomically: true, encoding: .utf8)
+    XCTAssertEqual(machine.state, .error)
+    try FileManager.default.removeItem(at: file)
+    XCTAssertEqual(machine.state, .running)
+    try machine.stop()
+  }
+
   func testAStartThatQemuRefusesFailsWithItsWords() throws {
     setenv("BSM_QEMU", "/bin/false", 1)
     defer { unsetenv("BSM_QEMU") }
