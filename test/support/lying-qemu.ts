@@ -14,8 +14,8 @@ type Fields = Record<string, unknown>
 export type FramePart = {
   /** Another guest port than the frame's own. */
   port?: number
-  /** Added to the number of the connection that the frame came on. */
-  connection?: number
+  /** On the connection of its port that was open before the present one. */
+  dead?: boolean
   /** Fields that get another value. */
   set?: Fields
   /** In what an EvidenceChunk carries. */
@@ -33,11 +33,19 @@ export type FramePart = {
 }
 
 /** Which frames are meant: those of a port whose messages have these fields. No part drops the frame. */
-export type FrameRule = { port: number; where: Fields } & ({ send: FramePart[] } | { later: true })
+export type FrameRule = {
+  port: number
+  where: Fields
+  /** So many queries each VM answers before it begins to lie: at its preparation it is asked one. */
+  answered?: number
+  /** Only the first so many VMs lie. */
+  vms?: number
+} & ({ send: FramePart[] } | { later: true })
 
 /**
  * A QEMU that lies when told to, with the real one behind it; given to a helper as `$BSM_QEMU`. Its
- * directory is open to the unprivileged user as whom the helper runs QEMU.
+ * directory is open to the unprivileged user as whom the helper runs QEMU. The stand-in of Virtualization.framework
+ * keeps its own account of a machine's state: its fault reads the same lie.
  */
 export class LyingQemu {
   readonly dir = mkdtempSync(join(tmpdir(), 'bsm-lying-'))
@@ -50,7 +58,7 @@ export class LyingQemu {
   }
 
   get environment(): Record<string, string> {
-    return { BSM_QEMU: this.path }
+    return { BSM_QEMU: this.path, BSM_STAND_IN_FAULTS: `state-forged:${join(this.dir, 'lie')}` }
   }
 
   tell(lie: Lie, content = ''): void {
@@ -61,12 +69,13 @@ export class LyingQemu {
 
   /** From now on guests send other frames. */
   attack(rules: readonly FrameRule[]): void {
+    for (const name of this.#reports('attacked')) rmSync(join(this.dir, name))
     this.tell('frames', JSON.stringify(rules))
   }
 
-  /** How many VMs' guests had a frame of theirs changed. */
+  /** How many VMs' guests had a frame of theirs changed since the attack began. */
   get attacked(): number {
-    return readdirSync(this.dir).filter((name) => name.startsWith('attacked-')).length
+    return this.#reports('attacked').length
   }
 
   relent(...lies: Lie[]): void {
@@ -75,11 +84,15 @@ export class LyingQemu {
 
   /** Pids of the VMs whose guests took a plant. */
   get planted(): string[] {
-    return readdirSync(this.dir).filter((name) => name.startsWith('planted-'))
+    return this.#reports('planted')
   }
 
   async plantedMore(than: number): Promise<void> {
     await until(60_000, 'a planted standby', () => this.planted.length > than)
+  }
+
+  #reports(what: string): string[] {
+    return readdirSync(this.dir).filter((name) => name.startsWith(`${what}-`))
   }
 
   remove(): void {

@@ -15,6 +15,9 @@ const held = []
 /** @type {Message | null} */
 let lastReset = null
 let executing = false
+/** @type {Message[]} */
+let phases = []
+let lastOutput = 0
 /** @type {unknown} */
 let fixedEpoch = null
 const OWN_ID = '00000000-0000-4000-8000-000000000000'
@@ -81,6 +84,25 @@ const OUTGOING = {
   },
   // Gives every reset up at once.
   hasty: (m) => [m.kind === 'reset_response' ? { ...m, failed: ['wipe'], verification_passed: false } : m],
+  // Tries a reset that diverged once more.
+  retrying: (m) => {
+    if (m.event === 'reset_phase') phases.push(m)
+    if (m.kind !== 'reset_response') return [m]
+    const told = phases.splice(0)
+    const { code } = /** @type {Message} */ (m.error ?? {})
+    return code === 'RESET_VERIFICATION_DIVERGENCE' ? [...told, m] : [m]
+  },
+  // Gives a source that was silent no second chance; each try of the honest one ends with a discard.
+  impatient: (m) => {
+    const isSecond = phases.length > 0
+    if (m.event === 'reset_phase') {
+      if (/** @type {Message} */ (m.phase).name === 'discard') phases.push(m)
+      return isSecond ? [] : [m]
+    }
+    if (m.kind !== 'reset_response') return [m]
+    const tries = phases.splice(0).length
+    return [tries > 1 ? { ...m, failed: ['open_fd_count'], verification_passed: false } : m]
+  },
   // Compares no image with its manifest.
   unchecked: (m) => {
     if (m.kind !== 'boot_result') return [m]
@@ -94,6 +116,17 @@ const OUTGOING = {
     if (m.kind !== 'exec_response' || m.error === undefined) return [m]
     const { error: _, ...rest } = m
     return [{ ...rest, exit_code: 0, evidence_hash: `sha256:${'ab'.repeat(32)}` }]
+  },
+  // Takes what comes on whatever connection for the result.
+  'dead-letter': (m) => [
+    m.kind === 'exec_response' && m.error === undefined ? { ...m, exit_code: 0, stdout: 'all is well\n' } : m,
+  ],
+  // Gives up what does not come at once.
+  hurried: (m) => {
+    if (m.event === 'exec_output') lastOutput = Date.now()
+    if (m.kind !== 'exec_response' || Date.now() - lastOutput < 250) return [m]
+    const error = { code: 'FRAME_MALFORMED', layer: 'helper', message: 'It came too slowly.' }
+    return [{ ...m, exit_code: -1, evidence_hash: null, stdout: '', error }]
   },
   // Never looks at the snapshot that it starts from.
   trusting: (m) => {

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { LIMITS, PORTS, type ErrorCode } from '../../../core/protocol/index.ts'
+import { LIMITS, PORTS, type ErrorCode, type WipeProof } from '../../../core/protocol/index.ts'
 import { errorOf, type BootOptions, type Helper } from '../../support/helper.ts'
 import type { FramePart, FrameRule } from '../../support/lying-qemu.ts'
 import { must } from '../../gates/broken.ts'
@@ -25,11 +25,10 @@ const unasked = (): FramePart =>
 
 /** Asks for a count while the guest answers otherwise. */
 async function asked({ qemu }: Stage, helper: Helper, ...rules: FrameRule[]) {
-  const before = qemu.attacked
   qemu.attack(rules)
   try {
     const response = await helper.query('OpenFdCount')
-    if (qemu.attacked === before) throw new Error('no frame was changed')
+    if (qemu.attacked === 0) throw new Error('no frame was changed')
     return response
   } finally {
     qemu.relent('frames')
@@ -89,16 +88,15 @@ const queries: readonly Probe[] = [
 /** Boots while the guest says something else, from the golden snapshot or from `cold`. */
 async function boot({ context, qemu }: Stage, from: 'golden' | 'cold', rule: FrameRule): Promise<Helper> {
   const scratch = from === 'golden' ? await context.golden() : context.scratch()
-  const before = qemu.attacked
   qemu.attack([rule])
   const options: BootOptions = { env: qemu.environment }
   const helper = context.boot(scratch, options)
   await helper.bootResult()
-  if (qemu.attacked === before) throw new Error('no frame was changed')
+  if (qemu.attacked === 0) throw new Error('no frame was changed')
   return helper
 }
 
-const greeting = (id: string, promise: string, set: FramePart['set'] & object): Probe =>
+const greeting = (id: string, promise: string, set: FramePart['set'] & object, says: RegExp): Probe =>
   probe({
     id: `frames.hello-${id}`,
     group: 'Output as attack',
@@ -109,17 +107,34 @@ const greeting = (id: string, promise: string, set: FramePart['set'] & object): 
       const helper = await boot(stage, 'cold', instead(PORTS.control, { type: 'Hello' }, { set }))
       const result = await helper.bootResult()
       must(!result.ok && result.error?.code === 'IMAGE_MISMATCH', JSON.stringify(result))
+      must(
+        says.test(result.error?.message ?? ''),
+        `it was refused for another reason: ${result.error?.message}`,
+      )
     },
     defect: { when: 'any guest is taken', helper: 'welcoming' },
   })
 
 const greetings: readonly Probe[] = [
-  greeting('digest', 'A guest of another image is not served.', {
-    image_digest: `sha256:${'ab'.repeat(32)}`,
-  }),
-  greeting('tools', 'A guest with other tools than its image is not served.', { tools: [] }),
-  greeting('thawed', 'A guest that was not born frozen is not saved.', { frozen: false }),
-  greeting('no-nonce', 'A guest without a nonce is not saved.', { ram_nonce: '' }),
+  greeting(
+    'digest',
+    'A guest of another image is not served.',
+    { image_digest: `sha256:${'ab'.repeat(32)}` },
+    /own digest is not/,
+  ),
+  greeting(
+    'tools',
+    'A guest with other tools than its image is not served.',
+    { tools: [] },
+    /own list of tools is not/,
+  ),
+  greeting('thawed', 'A guest that was not born frozen is not saved.', { frozen: false }, /not born frozen/),
+  greeting(
+    'no-nonce',
+    'A guest without a nonce is not saved.',
+    { ram_nonce: '' },
+    /not born frozen with a nonce/,
+  ),
 ]
 
 const acknowledgement = (set: FramePart['set'] & object): FrameRule =>
@@ -130,8 +145,13 @@ async function refusesEverything(helper: Helper): Promise<void> {
   must(error?.code === 'DEGRADED', `a dispatch after the divergence: ${JSON.stringify(error)}`)
 }
 
-/** At the swap the guest proves the wipe; what it says there must be what the snapshot says. */
-const wipe = (id: string, promise: string, set: FramePart['set'] & object): Probe =>
+/** At the swap the guest proves the wipe; what it says there must be what the snapshot says. `shows`: how it differs. */
+const wipe = (
+  id: string,
+  promise: string,
+  set: FramePart['set'] & object,
+  shows: Partial<WipeProof> = {},
+): Probe =>
   probe({
     id: `frames.wipe-${id}`,
     group: 'Output as attack',
@@ -140,10 +160,9 @@ const wipe = (id: string, promise: string, set: FramePart['set'] & object): Prob
     needs: 'own-vm',
     setup: withStandby,
     run: async ({ qemu }, helper) => {
-      const before = qemu.attacked
       qemu.attack([acknowledgement(set)])
-      const { verification_passed, divergence_action, failed, error } = await helper.reset()
-      if (qemu.attacked === before) throw new Error('no frame was changed')
+      const { verification_passed, divergence_action, failed, error, wipe } = await helper.reset()
+      if (qemu.attacked === 0) throw new Error('no frame was changed')
       must(!verification_passed, 'the reset passed')
       must(
         error?.code === 'RESET_VERIFICATION_DIVERGENCE' &&
@@ -151,21 +170,40 @@ const wipe = (id: string, promise: string, set: FramePart['set'] & object): Prob
           failed.join() === 'wipe',
         `${failed.join(', ')} ${JSON.stringify(error)}`,
       )
+      const expected = { nonce_match: true, dispatches: 0, ...shows }
+      const same = JSON.stringify({ ...wipe, ...expected }) === JSON.stringify(wipe)
+      must(same, `it was found otherwise: ${JSON.stringify(wipe)}`)
       await refusesEverything(helper)
     },
     defect: CREDULOUS,
   })
 
 const wipes: readonly Probe[] = [
-  wipe('nonce', 'A VM that shows another nonce than the snapshot is a divergence.', {
-    ram_nonce: 'ab'.repeat(32),
-  }),
-  wipe('no-nonce', 'A VM that has lost its nonce is a divergence.', { ram_nonce: '' }),
+  wipe(
+    'nonce',
+    'A VM that shows another nonce than the snapshot is a divergence.',
+    { ram_nonce: 'ab'.repeat(32) },
+    { nonce_match: false },
+  ),
+  wipe(
+    'no-nonce',
+    'A VM that has lost its nonce is a divergence.',
+    { ram_nonce: '' },
+    { nonce_match: false },
+  ),
   wipe('epoch', 'A VM that answers for another epoch is a divergence.', { epoch: 1 }),
-  wipe('dispatches', 'A VM that has run a dispatch before is a divergence.', { dispatches: 1 }),
-  wipe('overlay', 'A VM with more in its overlay than the baseline is a divergence.', {
-    overlay_bytes: 1_000_000_000,
-  }),
+  wipe(
+    'dispatches',
+    'A VM that has run a dispatch before is a divergence.',
+    { dispatches: 1 },
+    { dispatches: 1 },
+  ),
+  wipe(
+    'overlay',
+    'A VM with more in its overlay than the baseline is a divergence.',
+    { overlay_bytes: 1_000_000_000 },
+    { overlay_bytes: 1_000_000_000 },
+  ),
 ]
 
 const proofs: readonly Probe[] = [
@@ -179,6 +217,7 @@ const proofs: readonly Probe[] = [
     run: async ({ qemu }, helper) => {
       qemu.attack([acknowledgement({ reseeded: false })])
       const response = await helper.ask({ kind: 'reset' }, 60_000)
+      if (qemu.attacked === 0) throw new Error('no frame was changed')
       const passed = response.kind === 'reset_response' && response.verification_passed
       must(!passed && errorOf(response) !== undefined, 'the reset passed')
       return errorOf(response)?.code
@@ -213,6 +252,7 @@ const proofs: readonly Probe[] = [
       await helper.ready()
       stage.watch(helper)
       await helper.standbyReady()
+      if (stage.qemu.attacked === 0) throw new Error('no frame was changed')
       const { verification_passed, failed, error } = await helper.reset()
       must(
         !verification_passed && error?.code === 'RESET_VERIFICATION_DIVERGENCE' && failed.join() === 'wipe',

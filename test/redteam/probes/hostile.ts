@@ -85,13 +85,12 @@ export async function attacked(
 ): Promise<Response> {
   const { epoch } = await helper.status()
   const command_id = randomUUID()
-  const before = qemu.attacked
   qemu.attack(rules({ command_id, epoch: epoch ?? 0 }))
   try {
     const over = helper.sh(COMMAND, { ...extras, command_id })
     await meanwhile(over)
     const response = await over
-    if (qemu.attacked === before) throw new Error('no frame was changed')
+    if (qemu.attacked === 0) throw new Error('no frame was changed')
     return response
   } finally {
     qemu.relent('frames')
@@ -107,14 +106,24 @@ export function refused({ error, exit_code, evidence_hash }: Response, codes: re
   must(exit_code !== 0 && evidence_hash === null, `exit code ${exit_code}, evidence ${evidence_hash}`)
 }
 
+/** It gave the result that the tool had. */
+export function taken({ error, exit_code, stdout }: Response): void {
+  must(
+    exit_code === EXIT_CODE && error === undefined && stdout === 'one\nthree\n',
+    `${exit_code} ${JSON.stringify([stdout, error])}`,
+  )
+}
+
 type Attack = Pick<Probe, 'promise' | 'slice' | 'budgetMs' | 'only'> & {
   rules: (dispatched: Dispatched) => FrameRule[]
   codes: readonly ErrorCode[]
+  /** In the words of both helpers: codes are shared by many attacks. */
+  says: RegExp
   deadlineMs?: number
 }
 
 /** A dispatch whose frames are attacked fails with the code that says how; the next VM is whole. */
-export const attack = (id: string, { rules, codes, deadlineMs = 30_000, ...rest }: Attack): Probe =>
+export const attack = (id: string, { rules, codes, says, deadlineMs = 30_000, ...rest }: Attack): Probe =>
   probe({
     id: `frames.${id}`,
     group: 'Output as attack',
@@ -125,8 +134,10 @@ export const attack = (id: string, { rules, codes, deadlineMs = 30_000, ...rest 
     run: async (stage, helper) => {
       const response = await attacked(stage, helper, rules, { deadline_ms: deadlineMs })
       refused(response, codes)
+      const said = response.error?.message ?? ''
+      must(says.test(said), `it was refused for another reason: ${said}`)
       await servesAfterReset(helper)
-      return response.error?.message
+      return said
     },
     defect: BELIEVING,
   })

@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"strconv"
-	"sync"
+	"strings"
 	"time"
 )
 
@@ -20,6 +20,10 @@ type rule struct {
 	// The guest port that the frame comes on, and fields that its message has.
 	Port  int                    `json:"port"`
 	Where map[string]interface{} `json:"where"`
+	// So many answers to queries come from a VM before it begins to lie: at its preparation it is asked once.
+	Answered int `json:"answered"`
+	// Only the first so many VMs lie.
+	Vms int `json:"vms"`
 	// In the frame's place, in this order; nothing drops it.
 	Send []part `json:"send"`
 	// The frame follows behind the next one of its port.
@@ -30,8 +34,8 @@ type rule struct {
 type part struct {
 	// Another port than that of the frame.
 	Port int `json:"port"`
-	// Added to the number of the connection that the frame came on.
-	Connection int `json:"connection"`
+	// On the connection of its port that was open before the present one.
+	Dead bool `json:"dead"`
 	// Bytes (base64) instead of the frame, as they are: with a length before them or not.
 	Raw []byte `json:"raw"`
 	// Bytes instead of a record of the bridge.
@@ -66,8 +70,8 @@ func rules() []rule {
 	return all
 }
 
-func (r rule) fits(port int, message map[string]interface{}) bool {
-	if r.Port != port {
+func (r rule) fits(port *guestPort, message map[string]interface{}) bool {
+	if r.Port != port.number || port.answered < r.Answered {
 		return false
 	}
 	for field, value := range r.Where {
@@ -75,21 +79,37 @@ func (r rule) fits(port int, message map[string]interface{}) bool {
 			return false
 		}
 	}
-	return true
+	return r.Vms == 0 || mayLie(r.Vms)
 }
 
-var attacked sync.Once
+// mayLie is whether this VM is one of the first so many that lied.
+func mayLie(vms int) bool {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		fail(err)
+	}
+	others := 0
+	for _, entry := range entries {
+		if strings.HasPrefix(entry.Name(), "attacked-") && entry.Name() != name("attacked") {
+			others++
+		}
+	}
+	return others < vms
+}
 
 // frame passes one whole frame of the guest on, or what a rule has in its place.
 func (p *guestPort) frame(connection uint32, frame []byte) bool {
 	all := rules()
+	if bytes.Contains(frame, []byte(`"GuestResponse"`)) {
+		defer func() { p.answered++ }()
+	}
 	var message map[string]interface{}
 	if len(all) > 0 && decode(frame[lengthSize:], &message) == nil {
 		for _, one := range all {
-			if !one.fits(p.number, message) {
+			if !one.fits(p, message) {
 				continue
 			}
-			attacked.Do(func() { report("attacked") })
+			report("attacked")
 			if one.Later {
 				p.later = append([]byte(nil), frame...)
 				return true
@@ -113,7 +133,12 @@ func (p *guestPort) part(part part, connection uint32, frame []byte, message map
 		to = ports[part.Port]
 		connection = to.present()
 	}
-	connection += uint32(part.Connection)
+	if part.Dead {
+		if to.before == 0 {
+			fail(fmt.Errorf("port %d had one connection only", to.number))
+		}
+		connection = to.before
+	}
 	if part.Bare != nil {
 		return to.write(part.Bare)
 	}
@@ -159,8 +184,9 @@ func (p part) changed(frame []byte, message map[string]interface{}) []byte {
 
 // report leaves a file WHAT-PID for whoever wants to know that it happened.
 func report(what string) {
-	name := fmt.Sprintf("%s-%d", what, os.Getpid())
-	if err := os.WriteFile(filepath.Join(dir, name), nil, 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, name(what)), nil, 0o644); err != nil {
 		fmt.Fprintln(os.Stderr, "lying-qemu:", err)
 	}
 }
+
+func name(what string) string { return fmt.Sprintf("%s-%d", what, os.Getpid()) }

@@ -32,6 +32,10 @@ type guestPort struct {
 	held   []byte
 	heldOf uint32
 	later  []byte
+	// Connections that the guest answered: the present one and that before it.
+	open, before uint32
+	// Queries that the guest answered.
+	answered int
 }
 
 var (
@@ -93,6 +97,9 @@ func (p *guestPort) toGuest() {
 func (p *guestPort) toHost() {
 	records(p.guest, func(record []byte) bool {
 		connection := binary.BigEndian.Uint32(record[:4])
+		if record[4] == recordOpen {
+			p.open, p.before = connection, p.open
+		}
 		if record[4] != recordData {
 			p.held = nil
 			return p.write(record)
