@@ -1,10 +1,11 @@
 import { copyFileSync, renameSync } from 'node:fs'
-import type { ResetResponse } from '../../../core/protocol/index.ts'
+import { PORTS, type ResetResponse } from '../../../core/protocol/index.ts'
 import { corruptByte } from '../../support/corrupt.ts'
 import { until } from '../../support/deadline.ts'
 import { diskOf } from '../../support/disk.ts'
 import { errorOf, type Helper } from '../../support/helper.ts'
 import { copyImage, type GuestImage } from '../../support/image.ts'
+import type { FrameRule } from '../../support/lying-qemu.ts'
 import { commandLine, gone } from '../../support/processes.ts'
 import { must } from '../../gates/broken.ts'
 import { probe, type Defect, type Probe } from '../probe.ts'
@@ -14,10 +15,12 @@ import type { Stage } from '../stage.ts'
 
 const CREDULOUS: Defect = { when: 'the three sources are not compared', helper: 'credulous' }
 const HASTY: Defect = { when: 'every reset is given up at once', helper: 'hasty' }
+const RETRYING: Defect = { when: 'a reset that diverged is tried once more', helper: 'retrying' }
+const IMPATIENT: Defect = { when: 'a source that is silent gets no second chance', helper: 'impatient' }
 
 const OF_QEMU = {
   helper: 'qemu',
-  because: "The framework keeps its own account of a machine's state, which QEMU's lies do not reach.",
+  because: "The framework keeps its own account of a machine's state, which QEMU's silence does not reach.",
 } as const
 
 /** A helper whose QEMU lies when told to, with a standby. */
@@ -40,13 +43,37 @@ async function ownDisk(stage: Stage): Promise<WithDisk> {
   return { helper, image, disk: diskOf(helper, image) }
 }
 
-/** The reset halted because of `sources` alone, and nothing runs any more. */
-async function diverged(helper: Helper, reset: ResetResponse, ...sources: string[]): Promise<void> {
+/** How often a reset was tried: each try tells once that the old VM is gone. */
+const tries = (helper: Helper, after: number): number =>
+  helper.events('reset_phase', after).filter(({ phase }) => phase.name === 'discard').length
+
+/** A reset halts at its first try because of `sources` alone, and nothing runs any more. */
+async function diverges(helper: Helper, ...sources: string[]): Promise<ResetResponse> {
+  const after = helper.mark
+  const reset = await helper.reset()
   must(reset.failed.join() === sources.join(), `the reset named ${reset.failed.join(', ') || 'nothing'}`)
   must(!reset.verification_passed, 'the reset passed')
   must(reset.divergence_action === 'halt', `it did not halt: ${reset.divergence_action}`)
   const code = reset.error?.code
   must(code === 'RESET_VERIFICATION_DIVERGENCE', `its error was ${code}`)
+  must(tries(helper, after) === 1, `it was tried ${tries(helper, after)} times`)
+  await refusesEverything(helper)
+  return reset
+}
+
+/** A reset is given up after its second try, at which `source` was silent too, and nothing runs any more. */
+async function timesOut(helper: Helper, source: string): Promise<void> {
+  const after = helper.mark
+  const reset = await helper.request('reset', {}, 90_000)
+  must(reset.error?.code === 'RESET_VERIFICATION_TIMEOUT', `its error was ${reset.error?.code}`)
+  // On a busy machine another source may be late beside it.
+  must(
+    reset.failed.some((name) => name === source),
+    `it named ${reset.failed.join(', ')}`,
+  )
+  must(!reset.verification_passed, 'the reset passed')
+  must(reset.divergence_action === 'none', `it was taken for a lie: ${reset.divergence_action}`)
+  must(tries(helper, after) === 2, `it was tried ${tries(helper, after)} times`)
   await refusesEverything(helper)
 }
 
@@ -66,6 +93,37 @@ async function passes(helper: Helper, reset: ResetResponse): Promise<void> {
     `the reset failed: ${reset.failed.join(', ')} ${reset.error?.message ?? ''}`,
   )
   must((await helper.exec('echo', { text: 'x' })).exit_code === 0, 'its VM runs no tool')
+}
+
+/** A reset passes at its second try. */
+async function passesAtSecond(helper: Helper, reset: Promise<ResetResponse>, after: number): Promise<void> {
+  await passes(helper, await reset)
+  must(tries(helper, after) === 2, `it was tried ${tries(helper, after)} times`)
+}
+
+/** From now on the answer to how many descriptors are open is another, or none. */
+const counts = (rest: { answered?: number; vms?: number }, ...counted: number[]): FrameRule => ({
+  port: PORTS.query,
+  where: { type: 'GuestResponse', query_kind: 'OpenFdCount' },
+  send: counted.map((open_fd_count) => ({ set: { result: { open_fd_count } } })),
+  ...rest,
+})
+
+/** A helper with a standby, and the number of descriptors that its VMs are held to. */
+async function counted(stage: Stage): Promise<{ helper: Helper; baseline: number }> {
+  const helper = await own(stage)
+  const reset = await helper.reset()
+  await passes(helper, reset)
+  await helper.standbyReady()
+  return { helper, baseline: reset.open_fd_count_baseline ?? 0 }
+}
+
+/** A reset while the guests count one descriptor fewer than there should be. */
+async function miscounted(stage: Stage): Promise<void> {
+  const { helper, baseline } = await counted(stage)
+  stage.qemu.attack([counts({}, baseline - 1)])
+  const reset = await diverges(helper, 'open_fd_count')
+  must(reset.open_fd_count === baseline - 1, `it counted ${reset.open_fd_count}`)
 }
 
 type Rest = Partial<Pick<Probe, 'only' | 'slice' | 'budgetMs'>>
@@ -88,7 +146,7 @@ const disk = [
     async (stage) => {
       const { helper, image, disk: path } = await ownDisk(stage)
       corruptByte(path, Math.floor(image.manifest.rootfs.size * 0.75))
-      await diverged(helper, await helper.reset(), 'fs_hash')
+      await diverges(helper, 'fs_hash')
     },
     CREDULOUS,
     { slice: true },
@@ -99,11 +157,28 @@ const disk = [
     async (stage) => {
       const { helper, disk: path } = await ownDisk(stage)
       const after = helper.mark
-      const run = helper.sh('echo go; read -r _ < /dev/stdin; sleep 0.1; echo end')
+      const command_id = crypto.randomUUID()
+      const run = helper.sh('echo go; sleep 600', { command_id, deadline_ms: 60_000 })
       await helper.event('exec_output', { after })
       corruptByte(path, 4096)
+      if ((await helper.status()).exec === null) throw new Error('the dispatch was over before')
+      await helper.request('cancel', { command_id })
       await run
-      await diverged(helper, await helper.reset(), 'fs_hash')
+      await diverges(helper, 'fs_hash')
+    },
+    CREDULOUS,
+  ),
+  lie(
+    'disk-byte-between-dispatches',
+    'A byte of the rootfs that changes while the VM is at rest between two dispatches is caught at the next reset.',
+    async (stage) => {
+      const { helper, image, disk: path } = await ownDisk(stage)
+      await helper.exec('echo', { text: 'one' })
+      await passes(helper, await helper.reset())
+      await helper.standbyReady()
+      corruptByte(path, Math.floor(image.manifest.rootfs.size * 0.75))
+      await helper.exec('echo', { text: 'two' })
+      await diverges(helper, 'fs_hash')
     },
     CREDULOUS,
   ),
@@ -115,7 +190,7 @@ const disk = [
       const other = helper.scratch.path('other')
       copyFileSync(path, other)
       renameSync(other, path)
-      await diverged(helper, await helper.reset(), 'fs_hash')
+      await diverges(helper, 'fs_hash')
     },
     CREDULOUS,
   ),
@@ -156,14 +231,72 @@ const guest = [
       await passes(helper, await helper.reset())
       await qemu.plantedMore(planted)
       await helper.standbyReady()
-      const reset = await helper.reset()
-      await diverged(helper, reset, 'open_fd_count')
+      const reset = await diverges(helper, 'open_fd_count')
       must(
         reset.open_fd_count === (reset.open_fd_count_baseline ?? 0) + 1,
         `it counted ${reset.open_fd_count}`,
       )
     },
     CREDULOUS,
+  ),
+  lie(
+    'descriptor-count',
+    'A guest that counts one descriptor fewer than the baseline is caught by open_fd_count.',
+    miscounted,
+    CREDULOUS,
+  ),
+  lie(
+    'descriptor-count-once',
+    'A lie halts the reset at its first try: there is no other.',
+    miscounted,
+    RETRYING,
+  ),
+  lie(
+    'descriptor-hidden',
+    'A planted descriptor that its guest does not count is not seen, and is gone with its VM (a limit).',
+    async (stage) => {
+      const { qemu } = stage
+      const helper = await own(stage)
+      const planted = qemu.planted.length
+      qemu.tell('plant')
+      const first = await helper.reset()
+      await passes(helper, first)
+      await qemu.plantedMore(planted)
+      await helper.standbyReady()
+      qemu.relent('plant')
+      const baseline = first.open_fd_count_baseline ?? 0
+      qemu.attack([counts({}, baseline)])
+      await passes(helper, await helper.reset())
+      qemu.relent('frames')
+      const open = async () => JSON.stringify((await helper.query('OpenFdCount')).result)
+      const of = (open_fd_count: number) => JSON.stringify({ open_fd_count })
+      if ((await open()) !== of(baseline + 1)) throw new Error(`no descriptor was planted: ${await open()}`)
+      await helper.standbyReady()
+      await passes(helper, await helper.reset())
+      must((await open()) === of(baseline), `the next VM has it too: ${await open()}`)
+    },
+    HASTY,
+  ),
+  lie(
+    'descriptor-silent',
+    'A guest that twice does not say how many descriptors are open: one retry, then degraded.',
+    async (stage) => {
+      const helper = await own(stage)
+      stage.qemu.attack([counts({ answered: 1 })])
+      await timesOut(helper, 'open_fd_count')
+    },
+    IMPATIENT,
+  ),
+  lie(
+    'descriptor-silent-once',
+    'A guest that once does not say how many descriptors are open costs one retry and no more.',
+    async (stage) => {
+      const helper = await own(stage)
+      stage.qemu.attack([counts({ answered: 1, vms: 1 })])
+      const after = helper.mark
+      await passesAtSecond(helper, helper.request('reset', {}, 90_000), after)
+    },
+    IMPATIENT,
   ),
 ] as const
 
@@ -175,10 +308,10 @@ const hypervisor = [
       async (stage) => {
         const helper = await own(stage)
         stage.qemu.tell('lie', state)
-        await diverged(helper, await helper.reset(), 'vmm_api_state')
+        await diverges(helper, 'vmm_api_state')
       },
       CREDULOUS,
-      { only: OF_QEMU, slice: state === 'paused' },
+      { slice: state === 'paused' },
     ),
   ),
   lie(
@@ -188,10 +321,9 @@ const hypervisor = [
       const { helper, disk: path } = await ownDisk(stage)
       corruptByte(path, 4096)
       stage.qemu.tell('lie', 'paused')
-      await diverged(helper, await helper.reset(), 'fs_hash', 'vmm_api_state')
+      await diverges(helper, 'fs_hash', 'vmm_api_state')
     },
     CREDULOUS,
-    { only: OF_QEMU },
   ),
   lie(
     'silent',
@@ -199,24 +331,14 @@ const hypervisor = [
     async (stage) => {
       const helper = await own(stage)
       stage.qemu.tell('silent')
-      const after = helper.mark
-      const reset = await helper.request('reset', {}, 90_000)
-      must(reset.error?.code === 'RESET_VERIFICATION_TIMEOUT', `its error was ${reset.error?.code}`)
-      // On a busy machine another source may be late beside it.
-      must(reset.failed.includes('vmm_api_state'), `it named ${reset.failed.join(', ')}`)
-      must(!reset.verification_passed, 'the reset passed')
-      const tries = helper
-        .events('reset_phase', after)
-        .filter(({ phase }) => phase.name === 'verify' && !phase.ahead)
-      must(tries.length >= 2, `it was verified ${tries.length} times`)
-      await refusesEverything(helper)
+      await timesOut(helper, 'vmm_api_state')
     },
     CREDULOUS,
     { only: OF_QEMU },
   ),
   lie(
     'silent-once',
-    'A source that is silent once costs a retry and no more.',
+    'A source that is silent once costs one retry and no more.',
     async (stage) => {
       const helper = await own(stage)
       stage.qemu.tell('silent')
@@ -228,14 +350,14 @@ const hypervisor = [
         where: ({ phase }) => phase.name === 'verify' && !phase.ahead,
       })
       stage.qemu.relent('silent')
-      await passes(helper, await reset)
+      await passesAtSecond(helper, reset, after)
     },
     HASTY,
     { only: OF_QEMU },
   ),
   lie(
     'phantom',
-    'A VM that is gone, and of which the hypervisor says that it runs, passes no reset.',
+    'A VM that is gone, and of which the hypervisor says that it runs, is found silent and never served: another is made.',
     async (stage) => {
       const helper = await own(stage)
       const machines = helper.processes.filter(({ pid }) =>
@@ -246,17 +368,18 @@ const hypervisor = [
       stage.qemu.tell('phantom')
       for (const { pid } of machines) process.kill(pid, 'SIGKILL')
       await gone(machines)
-      const reset = await helper.ask({ kind: 'reset' }, 90_000)
+      const after = helper.mark
+      const reset = await helper.request('reset', {}, 90_000)
       stage.qemu.relent('phantom')
-      const isPassed = reset.kind === 'reset_response' && reset.verification_passed
-      if (!isPassed) return `the reset failed: ${errorOf(reset)?.code}`
-      // It may have made another VM, a real one, meanwhile.
-      const echoed = await helper.exec('echo', { text: 'x' }).catch(() => null)
-      must(echoed?.exit_code === 0, 'the reset passed, and there is no VM')
-      return 'another VM was made'
+      await passesAtSecond(helper, Promise.resolve(reset), after)
+      const why = helper.events('log', after).map(({ message }) => message ?? '')
+      must(
+        why.some((line) => /the wipe's own proof, the guest's open descriptors stayed silent/.test(line)),
+        `nobody said why: ${why.join(' ')}`,
+      )
     },
     { when: 'a reset does nothing', helper: 'idle-reset' },
-    { only: OF_QEMU, budgetMs: 150_000 },
+    { budgetMs: 150_000 },
   ),
   lie(
     'refusing',
