@@ -69,8 +69,8 @@ const UNCONFINED: Defect = { when: 'a tool is root and unfiltered', asRoot: '' }
 
 /** Else what is there has no name that a tool could try. */
 const WITH_NAMES: Defect = {
-  when: 'a tool is root and unfiltered, and every device and file of root has a name',
-  asRoot: `mkdir -p /tmp/sys /bsm
+  when: 'a tool is root and unfiltered, and every device has a name',
+  asRoot: `mkdir -p /tmp/sys
 busybox mount -t sysfs sys /tmp/sys
 for file in /tmp/sys/class/*/*/dev; do
   IFS=: read -r major minor < $file || continue
@@ -81,9 +81,7 @@ for file in /tmp/sys/class/*/*/dev; do
 done
 busybox mv /dev/hw_random /dev/hwrng
 mkdir -p /dev/virtio-ports
-for port in /dev/vport*; do busybox ln -sf $port /dev/virtio-ports/; done
-echo root > /etc/shadow
-echo {} > /bsm/image.json`,
+for port in /dev/vport*; do busybox ln -sf $port /dev/virtio-ports/; done`,
 }
 
 const QUICK = ['mount-tmpfs', 'ptrace-init', 'write-vport', 'tcp-internet']
@@ -151,6 +149,8 @@ const calls = attempts('Escape and privilege', REFUSED, (what) => `A tool cannot
   'mknod-vda': 'make a device node of the disk',
   'mknod-mem': 'make a device node of the memory',
   'kill-init': 'signal the dispatcher',
+  'kill-others': 'signal any process but its own, the bridge among them',
+  'ptrace-others': 'trace any process but its own, the bridge among them',
   'socket-alg': "reach the kernel's cryptography",
 })
 
@@ -206,8 +206,14 @@ const places = attempts(
     'write-sysctl': 'write a kernel setting',
     'write-cgroup': 'leave its cgroup',
     'write-oom': 'hide from the OOM killer',
-    'write-image-json': "replace the dispatcher's own files",
-    'read-shadow': 'read a file of root',
+    'read-init-exe': "read the dispatcher's program",
+    'write-run-bsm': 'put a file where the dispatcher has its own',
+    'write-overlay': 'write to the memory below its file system',
+    'write-passwd': 'change who is who',
+    'write-power': 'put the machine to sleep',
+    'write-unbind': 'take a device from its driver',
+    'write-pci-config': 'configure a PCI device',
+    'read-sections': "read where the kernel's modules lie",
   },
 )
 
