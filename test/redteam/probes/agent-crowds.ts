@@ -117,9 +117,9 @@ const crowds: readonly Probe[] = [
 const ROUNDS = 3
 const FLOOD = 'dd if=/dev/zero bs=65536 count=512 2>/dev/null'
 
-/** Says hello, sends one dispatch, and waits to be killed. */
+/** Sends its lines, prints what it hears, and waits to be killed. */
 const CLIENT = `const [path, ...lines] = process.argv.slice(1)
-require('node:net').connect(path).on('connect', function () { this.write(lines.join('\\n') + '\\n') }).resume()`
+require('node:net').connect(path).on('connect', function () { this.write(lines.join('\\n') + '\\n') }).pipe(process.stdout)`
 
 async function mustEnd(app: AppVisit, commandId: string, code: string): Promise<void> {
   const { dispatches } = await whenApp(
@@ -162,16 +162,19 @@ const dispatches: readonly Probe[] = [
     'When a client is killed in the middle of its dispatch, it ends, the VM is wiped, and the next one runs.',
     DEAF,
     async (app) => {
-      const call = exec('touch /tmp/mine; sleep 600', undefined, 600_000)
+      const call = exec('touch /tmp/mine; echo touched; sleep 600', undefined, 600_000)
       const asked = [
-        { kind: 'hello', request_id: randomUUID(), ...(await app.client()) },
-        { kind: 'exec', request_id: randomUUID(), ...call },
-      ].map((one) => JSON.stringify(one))
+        { kind: 'hello', ...(await app.client()) },
+        { kind: 'subscribe' },
+        { kind: 'exec', ...call },
+      ].map((one) => JSON.stringify({ request_id: randomUUID(), ...one }))
       const child = spawn(process.execPath, ['-e', CLIENT, await app.door('agent'), ...asked], {
-        stdio: 'ignore',
+        stdio: ['ignore', 'pipe', 'ignore'],
       })
+      let heard = ''
+      child.stdout.on('data', (chunk: Buffer) => (heard += chunk.toString('utf8')))
       try {
-        await app.running(call.command_id)
+        await until(HANG_UP_MS * 2, 'what the tool prints', () => heard.includes('"exec_output"'))
       } finally {
         child.kill('SIGKILL')
         await once(child, 'exit')
@@ -180,6 +183,23 @@ const dispatches: readonly Probe[] = [
       const { sandbox } = await app.agent()
       const next = await sandbox.exec('sh', { command: 'ls /tmp' })
       must(next.exit_code === 0 && !next.stdout.includes('mine'), `the next one saw ${seen(next)}`)
+    },
+  ),
+  attack(
+    'half-closed',
+    'Who closes its side in the middle of its dispatch or of a line is hung up on, and its dispatch ends.',
+    DEAF,
+    async (app) => {
+      const [inLine, inDispatch] = [await app.peer(await app.client()), await app.peer(await app.client())]
+      const call = exec('sleep 600', undefined, 600_000)
+      inDispatch.request('exec', call)
+      await app.running(call.command_id)
+      inDispatch.socket.end()
+      must(await inDispatch.isHungUp(HANG_UP_MS), 'who ended in its dispatch was not hung up on')
+      await mustEnd(app, call.command_id, 'CANCELLED')
+      inLine.socket.end('{"kind":"exec","request_id":')
+      must(await inLine.isHungUp(HANG_UP_MS), 'who ended in a line was not hung up on')
+      await mustServe(app)
     },
   ),
   attack(

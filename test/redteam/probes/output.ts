@@ -148,7 +148,7 @@ const floods: readonly Probe[] = [
     id: 'output.gigabyte',
     group: 'Output as attack',
     attacker: 'tool',
-    promise: 'A tool that prints 1 GB is killed at 64 MiB, and the result says so.',
+    promise: 'A tool that prints 1 GB is killed at 64 MiB, and the result says it.',
     needs: 'vm',
     budgetMs: 240_000,
     run: async ({ vm }) => {
@@ -164,6 +164,27 @@ const floods: readonly Probe[] = [
       )
       must(evidenced(response).of('stdout').length === stdout_bytes, 'the chain has another number of bytes')
       await serves(vm)
+    },
+    defect: { when: 'any end of a tool is a good one', helper: 'believing' },
+  }),
+  probe({
+    id: 'output.cut',
+    group: 'Output as attack',
+    attacker: 'tool',
+    promise:
+      'What a tool prints beyond what a result holds is in the evidence, and the result says that it is cut.',
+    needs: 'vm',
+    run: async ({ vm }) => {
+      const bytes = 2 * LIMITS.outputBytes
+      const response = await vm.sh(`dd if=/dev/zero bs=1024 count=${bytes / 1024} 2>/dev/null`)
+      const { exit_code, error, stdout, truncated, stdout_bytes } = response
+      must(
+        exit_code === 0 && stdout_bytes === bytes,
+        `${exit_code} ${JSON.stringify(error)}, ${stdout_bytes} bytes`,
+      )
+      must(stdout.length < bytes, `the result holds ${stdout.length} characters`)
+      must(truncated?.stdout === true, 'the result does not say that it is cut')
+      must(evidenced(response).of('stdout').equals(Buffer.alloc(bytes)), 'the chain has other bytes')
     },
     defect: { when: 'a cut is not told', helper: 'untold-cut' },
   }),
