@@ -5,7 +5,7 @@ import { until } from './deadline.ts'
 import { buildGo } from './go-binary.ts'
 
 /** What it can be told to do wrong; see `lying-qemu/main.go`. */
-const LIES = ['refuse', 'lie', 'silent', 'plant', 'phantom', 'leak', 'frames'] as const
+const LIES = ['refuse', 'lie', 'silent', 'plant', 'phantom', 'leak', 'frames', 'from-disk'] as const
 export type Lie = (typeof LIES)[number]
 
 type Fields = Record<string, unknown>

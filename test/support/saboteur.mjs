@@ -4,10 +4,28 @@
 //
 // The conformance kit and the red team's probes are held to finding each of them.
 import { spawn } from 'node:child_process'
-import { writeFileSync } from 'node:fs'
+import { closeSync, openSync, readdirSync, readSync, rmSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 
 const [sabotage = '', command = '', ...args] = process.argv.slice(2)
+
+/** Snapshots whose name matches. @param {RegExp} pattern */
+const snapshots = (pattern) => {
+  const golden = join(process.env['BSM_STATE_DIR'] ?? '', 'golden')
+  return readdirSync(golden).flatMap((name) => (pattern.test(name) ? [join(golden, name)] : []))
+}
+const KEPT = /^[0-9a-f]{64}$/
+const SET_ASIDE = /\.(corrupt|incompatible)-/
+
+// Takes back what the probe changed, so that the snapshot is good.
+if (sabotage === 'pretending')
+  for (const path of snapshots(KEPT)) {
+    const fd = openSync(join(path, 'ram'), 'r+')
+    const byte = Buffer.alloc(1)
+    readSync(fd, byte, 0, 1, 0)
+    writeSync(fd, Buffer.of((byte[0] ?? 0) ^ 0xff), 0, 1, 0)
+    closeSync(fd)
+  }
 const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'] })
 /** @typedef {Record<string, unknown>} Message */
 /** @type {Message[]} */
@@ -18,6 +36,8 @@ let executing = false
 /** @type {Message[]} */
 let phases = []
 let lastOutput = 0
+/** @type {string | null} */
+let written = null
 /** @type {unknown} */
 let fixedEpoch = null
 const OWN_ID = '00000000-0000-4000-8000-000000000000'
@@ -134,6 +154,27 @@ const OUTGOING = {
     const { cold_boot_reason: _, ...rest } = m
     return [{ ...rest, boot_path: 'fast_snapshot' }]
   },
+  // Starts from the snapshot, and says that it did not.
+  pretending: (m) => [
+    m.kind === 'boot_result'
+      ? { ...m, boot_path: 'cold_boot', cold_boot_reason: 'SNAPSHOT_CORRUPT: It is corrupt.' }
+      : m,
+  ],
+  // Throws away what was set aside.
+  tidy: (m) => {
+    if (m.kind === 'boot_result') for (const path of snapshots(SET_ASIDE)) rmSync(path, { recursive: true })
+    return [m]
+  },
+  // What a tool writes to its disk is on the disk that all VMs have.
+  'shared-disk': (m) => {
+    if (m.kind === 'exec_response' && written !== null) {
+      const fd = openSync(args[args.indexOf('--rootfs') + 1] ?? '', 'r+')
+      writeSync(fd, written, 0)
+      closeSync(fd)
+      written = null
+    }
+    return [m]
+  },
   // Takes what a tool printed for a response or a result, if it looks like one.
   gullible: (m) => {
     if (m.kind !== 'exec_response') return [m]
@@ -170,6 +211,11 @@ const OUTGOING = {
  * @type {Record<string, (message: Message) => boolean>}
  */
 const INCOMING = {
+  'shared-disk': (m) => {
+    const { command } = /** @type {{ command?: string }} */ (m.params ?? {})
+    written = /printf (\S+) \| dd of=\/dev\/disk/.exec(command ?? '')?.[1] ?? written
+    return true
+  },
   // A reset that does nothing and repeats the last report.
   'idle-reset': (m) => {
     if (m.kind !== 'reset' || lastReset === null) return true
@@ -214,6 +260,8 @@ process.stdin.on('end', () => child.stdin.end())
 child.stdin.on('error', () => undefined)
 if (sabotage === 'orphan') spawn('sleep', ['600'], { detached: true, stdio: 'ignore' }).unref()
 child.on('exit', (code) => {
+  // Keeps no snapshot.
+  if (sabotage === 'forgetful') for (const path of snapshots(KEPT)) rmSync(path, { recursive: true })
   if (sabotage === 'litter') writeFileSync(join(process.env['TMPDIR'] ?? '', 'left-behind'), '')
   process.exit(sabotage === 'wrong-exit' ? 3 : (code ?? 1))
 })

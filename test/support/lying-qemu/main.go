@@ -7,6 +7,7 @@
 //	plant    before a restored VM is paused, have its guest open one more descriptor (test image)
 //	phantom  once the real one has ended, go on as if it had not, and answer that it runs
 //	leak     connect to a server on the internet, as a QEMU with a network would
+//	from-disk make restored VMs from the files ram and device_state beside it, where there are such
 //	frames   send other frames than the guest, by the rules that the file holds (frames.go)
 //
 // It reports in files of its own: planted-PID once a guest has acknowledged the plant, attacked-PID once a
@@ -41,6 +42,24 @@ var chardev = regexp.MustCompile(`^socket,id=(qmp|p\d+),fd=(\d+)$`)
 
 const controlPort = 1027
 
+// As in the helper's qemu-args.ts.
+const (
+	ramFd   = 9
+	stateFd = 12
+)
+
+// replace hands QEMU another file under a descriptor's number, if there is one.
+func replace(files []uintptr, fd int, path string, how int) {
+	other, err := syscall.Open(path, how|syscall.O_CLOEXEC, 0)
+	if err == syscall.ENOENT {
+		return
+	}
+	if err != nil {
+		fail(fmt.Errorf("%s: %w", path, err))
+	}
+	files[fd] = uintptr(other)
+}
+
 func main() {
 	if _, yes := asked("refuse"); yes {
 		fmt.Fprintln(os.Stderr, "lying-qemu: told to refuse")
@@ -65,6 +84,10 @@ func main() {
 		if _, _, errno := syscall.Syscall(syscall.SYS_FCNTL, uintptr(fd), syscall.F_GETFD, 0); errno != 0 {
 			files[fd] = ^uintptr(0)
 		}
+	}
+	if _, yes := asked("from-disk"); yes && restored {
+		replace(files, ramFd, filepath.Join(dir, "ram"), os.O_RDWR)
+		replace(files, stateFd, filepath.Join(dir, "device_state"), os.O_RDONLY)
 	}
 	inner := map[string]int{}
 	for name, fd := range outer {
