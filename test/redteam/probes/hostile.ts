@@ -40,6 +40,19 @@ export const instead = (port: Port, where: FrameRule['where'], ...send: FramePar
   send,
 })
 
+/** The answer to how many descriptors are open is another, or none. */
+export const counts = (
+  counted: readonly number[],
+  rest: Pick<FrameRule, 'answered' | 'vms'> = {},
+): FrameRule => ({
+  ...instead(
+    PORTS.query,
+    { type: 'GuestResponse', query_kind: 'OpenFdCount' },
+    ...counted.map((open_fd_count) => ({ set: { result: { open_fd_count } } })),
+  ),
+  ...rest,
+})
+
 export const BELIEVING: Defect = { when: 'whatever a guest says is taken for good', helper: 'believing' }
 export const CREDULOUS: Defect = { when: 'a reset passes whatever is found', helper: 'credulous' }
 

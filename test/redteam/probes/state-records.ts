@@ -17,6 +17,7 @@ import { must } from '../../gates/broken.ts'
 import { probe, type Defect, type Probe } from '../probe.ts'
 import type { Stage } from '../stage.ts'
 import { seen } from './agent-attack.ts'
+import { counts } from './hostile.ts'
 
 /** What an app has recorded, changed behind its back: whoever asks is told so. */
 
@@ -240,7 +241,7 @@ const degraded = record(
   async (stage) => {
     const app = await stage.ownApp(stage.qemu.environment)
     await standbyReady(app.person)
-    stage.qemu.tell('lie', 'paused')
+    stage.qemu.attack([counts([31_337])])
     const { sandbox } = await app.agent()
     const diverged = await sandbox.exec('echo', { text: 'x' })
     must(diverged.sandbox_reset_state?.verification_passed === false, `the lie passed: ${seen(diverged)}`)
@@ -259,10 +260,6 @@ const degraded = record(
   },
   {
     needs: 'own-app',
-    only: {
-      helper: 'qemu',
-      because: "The framework keeps its own account of a machine's state, which QEMU's lies do not reach.",
-    },
     budgetMs: 120_000,
     defect: { when: 'nothing but the record remembers', beforeStart: forget },
   },

@@ -1,15 +1,15 @@
 import { copyFileSync, renameSync } from 'node:fs'
-import { PORTS, type ResetResponse } from '../../../core/protocol/index.ts'
+import type { ResetResponse } from '../../../core/protocol/index.ts'
 import { corruptByte } from '../../support/corrupt.ts'
 import { until } from '../../support/deadline.ts'
 import { diskOf } from '../../support/disk.ts'
 import { errorOf, type Helper } from '../../support/helper.ts'
 import { copyImage, type GuestImage } from '../../support/image.ts'
-import type { FrameRule } from '../../support/lying-qemu.ts'
 import { commandLine, gone } from '../../support/processes.ts'
 import { must } from '../../gates/broken.ts'
 import { probe, type Defect, type Probe } from '../probe.ts'
 import type { Stage } from '../stage.ts'
+import { counts } from './hostile.ts'
 
 /** Somebody on the host changes the disk, the guest or the hypervisor's answers: the next reset says which source (§4). */
 
@@ -62,15 +62,12 @@ async function diverges(helper: Helper, ...sources: string[]): Promise<ResetResp
 }
 
 /** A reset is given up after its second try, at which `source` was silent too, and nothing runs any more. */
-async function timesOut(helper: Helper, source: string): Promise<void> {
+async function timesOut(helper: Helper, source: ResetResponse['failed'][number]): Promise<void> {
   const after = helper.mark
   const reset = await helper.request('reset', {}, 90_000)
   must(reset.error?.code === 'RESET_VERIFICATION_TIMEOUT', `its error was ${reset.error?.code}`)
   // On a busy machine another source may be late beside it.
-  must(
-    reset.failed.some((name) => name === source),
-    `it named ${reset.failed.join(', ')}`,
-  )
+  must(reset.failed.includes(source), `it named ${reset.failed.join(', ')}`)
   must(!reset.verification_passed, 'the reset passed')
   must(reset.divergence_action === 'none', `it was taken for a lie: ${reset.divergence_action}`)
   must(tries(helper, after) === 2, `it was tried ${tries(helper, after)} times`)
@@ -101,14 +98,6 @@ async function passesAtSecond(helper: Helper, reset: Promise<ResetResponse>, aft
   must(tries(helper, after) === 2, `it was tried ${tries(helper, after)} times`)
 }
 
-/** From now on the answer to how many descriptors are open is another, or none. */
-const counts = (rest: { answered?: number; vms?: number }, ...counted: number[]): FrameRule => ({
-  port: PORTS.query,
-  where: { type: 'GuestResponse', query_kind: 'OpenFdCount' },
-  send: counted.map((open_fd_count) => ({ set: { result: { open_fd_count } } })),
-  ...rest,
-})
-
 /** A helper with a standby, and the number of descriptors that its VMs are held to. */
 async function counted(stage: Stage): Promise<{ helper: Helper; baseline: number }> {
   const helper = await own(stage)
@@ -121,12 +110,12 @@ async function counted(stage: Stage): Promise<{ helper: Helper; baseline: number
 /** A reset while the guests count one descriptor fewer than there should be. */
 async function miscounted(stage: Stage): Promise<void> {
   const { helper, baseline } = await counted(stage)
-  stage.qemu.attack([counts({}, baseline - 1)])
+  stage.qemu.attack([counts([baseline - 1])])
   const reset = await diverges(helper, 'open_fd_count')
   must(reset.open_fd_count === baseline - 1, `it counted ${reset.open_fd_count}`)
 }
 
-type Rest = Partial<Pick<Probe, 'only' | 'slice' | 'budgetMs'>>
+type Rest = Partial<Pick<Probe, 'only' | 'slice' | 'fullRunOnly' | 'budgetMs'>>
 const lie = (
   id: string,
   promise: string,
@@ -250,6 +239,7 @@ const guest = [
     'A lie halts the reset at its first try: there is no other.',
     miscounted,
     RETRYING,
+    { fullRunOnly: true },
   ),
   lie(
     'descriptor-hidden',
@@ -265,7 +255,7 @@ const guest = [
       await helper.standbyReady()
       qemu.relent('plant')
       const baseline = first.open_fd_count_baseline ?? 0
-      qemu.attack([counts({}, baseline)])
+      qemu.attack([counts([baseline])])
       await passes(helper, await helper.reset())
       qemu.relent('frames')
       const open = async () => JSON.stringify((await helper.query('OpenFdCount')).result)
@@ -282,17 +272,18 @@ const guest = [
     'A guest that twice does not say how many descriptors are open: one retry, then degraded.',
     async (stage) => {
       const helper = await own(stage)
-      stage.qemu.attack([counts({ answered: 1 })])
+      stage.qemu.attack([counts([], { answered: 1 })])
       await timesOut(helper, 'open_fd_count')
     },
     IMPATIENT,
+    { fullRunOnly: true },
   ),
   lie(
     'descriptor-silent-once',
     'A guest that once does not say how many descriptors are open costs one retry and no more.',
     async (stage) => {
       const helper = await own(stage)
-      stage.qemu.attack([counts({ answered: 1, vms: 1 })])
+      stage.qemu.attack([counts([], { answered: 1, vms: 1 })])
       const after = helper.mark
       await passesAtSecond(helper, helper.request('reset', {}, 90_000), after)
     },
@@ -374,7 +365,7 @@ const hypervisor = [
       await passesAtSecond(helper, Promise.resolve(reset), after)
       const why = helper.events('log', after).map(({ message }) => message ?? '')
       must(
-        why.some((line) => /the wipe's own proof, the guest's open descriptors stayed silent/.test(line)),
+        why.some((line) => /the wipe's own proof.* stayed silent/.test(line)),
         `nobody said why: ${why.join(' ')}`,
       )
     },
