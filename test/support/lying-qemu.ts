@@ -36,7 +36,7 @@ export type FramePart = {
 export type FrameRule = {
   port: number
   where: Fields
-  /** So many queries each VM answers before it begins to lie: at its preparation it is asked one. */
+  /** So many counts of its descriptors a VM gives before it begins to lie: at its preparation it gives one. */
   answered?: number
   /** Only the first so many VMs lie. */
   vms?: number

@@ -34,7 +34,7 @@ const held = []
 let lastReset = null
 let executing = false
 /** @type {Message[]} */
-let phases = []
+const phases = []
 let lastOutput = 0
 /** @type {string | null} */
 let written = null

@@ -35,7 +35,7 @@ async function asked({ qemu }: Stage, helper: Helper, ...rules: FrameRule[]) {
   }
 }
 
-const query = (id: string, promise: string, code: ErrorCode, send: () => FramePart[]): Probe =>
+const query = (id: string, promise: string, code: ErrorCode, says: RegExp, send: () => FramePart[]): Probe =>
   probe({
     id: `frames.${id}`,
     group: 'Output as attack',
@@ -46,25 +46,35 @@ const query = (id: string, promise: string, code: ErrorCode, send: () => FramePa
     run: async (stage, helper) => {
       const { result, error } = await asked(stage, helper, answer(...send()))
       must(result === undefined && error?.code === code, `${JSON.stringify(result)} ${JSON.stringify(error)}`)
+      must(says.test(error?.message ?? ''), `it was refused for another reason: ${error?.message}`)
       await servesAfterReset(helper)
     },
     defect: { when: 'any answer is taken', helper: 'forged-answer' },
   })
 
 const queries: readonly Probe[] = [
-  query('query-foreign', 'An answer to another question is none.', 'GUEST_UNREACHABLE', () => [
-    { set: { query_id: randomUUID(), result: { open_fd_count: FORGED } } },
-  ]),
-  query('query-other-kind', 'An answer of another kind is none.', 'FRAME_MALFORMED', () => [
-    { set: { query_kind: 'MemUsage', result: { bytes_used: 1, bytes_total: 2 } } },
-  ]),
-  query('query-no-form', 'An answer without the form of one is none.', 'FRAME_MALFORMED', () => [
+  query(
+    'query-foreign',
+    'An answer to another question is none.',
+    'GUEST_UNREACHABLE',
+    /did not answer/,
+    () => [{ set: { query_id: randomUUID(), result: { open_fd_count: FORGED } } }],
+  ),
+  query(
+    'query-other-kind',
+    'An answer of another kind is none.',
+    'FRAME_MALFORMED',
+    /not the form of one/,
+    () => [{ set: { query_kind: 'MemUsage', result: { bytes_used: 1, bytes_total: 2 } } }],
+  ),
+  query('query-no-form', 'An answer without the form of one is none.', 'FRAME_MALFORMED', /form/, () => [
     { set: { result: { open_fd_count: -1 } } },
   ]),
   query(
     'query-oversize',
     'An answer of more than 64 KiB is refused before it came.',
     'FRAME_TOO_LARGE',
+    /A frame of \d+ bytes came/,
     () => [announced(LIMITS.controlFrameBytes + 1)],
   ),
   probe({
@@ -234,7 +244,8 @@ const proofs: readonly Probe[] = [
       const helper = await boot(stage, 'golden', acknowledgement({ ram_nonce: 'ab'.repeat(32) }))
       const result = await helper.bootResult()
       must(!result.ok && result.error !== undefined, JSON.stringify(result))
-      return result.error.code
+      const { message } = result.error
+      must(/not the one that was saved/.test(message), `it was refused for another reason: ${message}`)
     },
     defect: { when: 'any guest is taken', helper: 'welcoming' },
   }),

@@ -20,7 +20,7 @@ type rule struct {
 	// The guest port that the frame comes on, and fields that its message has.
 	Port  int                    `json:"port"`
 	Where map[string]interface{} `json:"where"`
-	// So many answers to queries come from a VM before it begins to lie: at its preparation it is asked once.
+	// So many counts of its descriptors a VM gives before it begins to lie: at its preparation it gives one.
 	Answered int `json:"answered"`
 	// Only the first so many VMs lie.
 	Vms int `json:"vms"`
@@ -100,7 +100,8 @@ func mayLie(vms int) bool {
 // frame passes one whole frame of the guest on, or what a rule has in its place.
 func (p *guestPort) frame(connection uint32, frame []byte) bool {
 	all := rules()
-	if bytes.Contains(frame, []byte(`"GuestResponse"`)) {
+	// Not what it says where it is too busy for one: it is asked again.
+	if bytes.Contains(frame, []byte(`"open_fd_count"`)) {
 		defer func() { p.answered++ }()
 	}
 	var message map[string]interface{}

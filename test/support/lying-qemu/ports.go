@@ -34,7 +34,7 @@ type guestPort struct {
 	later  []byte
 	// Connections that the guest answered: the present one and that before it.
 	open, before uint32
-	// Queries that the guest answered.
+	// Counts of its descriptors that the guest gave.
 	answered int
 }
 
