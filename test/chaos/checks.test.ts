@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { Broken } from '../gates/broken.ts'
 import { identify } from '../support/processes.ts'
@@ -161,6 +161,46 @@ describe('what was cut', () => {
       const bad = asked(verdict(false), { scratch })
       await fault.inflict(bad)
       await fault.said(bad)
+    } finally {
+      scratch.remove()
+    }
+  })
+
+  it('is told of a root disk that a VM goes on with, which is put back then', async () => {
+    const scratch = new Scratch('cut')
+    try {
+      const fault = FAULTS['truncate-rootfs']
+      const rootfs = scratch.path('rootfs')
+      const image = { rootfs, manifest: { rootfs: { size: 100 } } }
+      const ready = (isCaught: boolean, recovered: string[] = []): World => {
+        let state = 'ready'
+        const control = {
+          status: async () => await Promise.resolve({ state }),
+          exec: async () => {
+            if (isCaught) state = 'degraded'
+            return await Promise.resolve({
+              sandbox_reset_state: { verification_details: { fs_hash_match: !isCaught } },
+            })
+          },
+          recover: async (why: string) => {
+            recovered.push(why)
+            await Promise.resolve()
+          },
+        }
+        return asked(control, { scratch, image, isRunning: true })
+      }
+      writeFileSync(rootfs, 'x'.repeat(100))
+      const blind = ready(false)
+      await fault.inflict(blind)
+      await expect(fault.heal(blind)).rejects.toThrow(/with a root disk cut in half it is ready/)
+      writeFileSync(rootfs, 'x'.repeat(100))
+      const recovered: string[] = []
+      const seeing = ready(true, recovered)
+      await fault.inflict(seeing)
+      expect(statSync(rootfs).size).toBe(50)
+      await fault.heal(seeing)
+      expect(readFileSync(rootfs, 'utf8')).toBe('x'.repeat(100))
+      expect(recovered).toHaveLength(1)
     } finally {
       scratch.remove()
     }

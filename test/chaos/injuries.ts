@@ -218,6 +218,23 @@ const cutDisks = new WeakMap<World, { path: string; whole: Buffer }>()
 
 export const isCut = (world: World, commandId: string): boolean => cutChains.get(world) === commandId
 
+/**
+ * Whether the app is degraded now: a VM that booted all the same is found out by the reset behind its first dispatch. Else
+ * it ended, which it gives its reason for, or has a disk that nobody cut.
+ */
+async function toldOfDisk(world: World, path: string): Promise<boolean> {
+  if (!world.isRunning || !existsSync(path)) return false
+  const control = await world.control()
+  if ((await control.status()).state !== 'ready') return false
+  const { sandbox_reset_state: reset } = await control.exec('echo', { text: 'x' })
+  const { state } = await control.status()
+  must(
+    reset?.verification_details.fs_hash_match === false && state === 'degraded',
+    `with a root disk cut in half it is ${state}: ${JSON.stringify(reset)}`,
+  )
+  return true
+}
+
 export const FAULTS = {
   full: {
     id: 'full',
@@ -270,8 +287,11 @@ export const FAULTS = {
     },
     heal: async (world) => {
       const cut = cutDisks.get(world)
+      if (cut === undefined) throw new Error('no disk was cut in this world')
+      const isDegraded = await toldOfDisk(world, cut.path)
       // In the same file, which a VM may have open. A clone went with its helper.
-      if (cut !== undefined && existsSync(cut.path)) writeFileSync(cut.path, cut.whole, { flag: 'r+' })
+      if (existsSync(cut.path)) writeFileSync(cut.path, cut.whole, { flag: 'r+' })
+      if (isDegraded) await (await world.control()).recover('The disk was put back.')
     },
   },
   'truncate-evidence': {
