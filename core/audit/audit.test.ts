@@ -1,9 +1,17 @@
 import { randomBytes } from 'node:crypto'
-import { appendFileSync, readFileSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { temporaryDirectory } from '../testing/fixture.ts'
-import { entryLine, sealEntry } from './entry.ts'
+import { entryLine, openEntry, sealEntry } from './entry.ts'
 import { HeadFile } from './head.ts'
 import { AuditLog, verifyAudit, type AuditOptions } from './log.ts'
 
@@ -148,6 +156,17 @@ describe('tampering', () => {
     rewrite(edit(linesOf()))
     written(2)
     expect((await verdict()).ok).toBe(false)
+  })
+
+  it('while the log is open tears no entry that comes behind it', async () => {
+    const log = AuditLog.open(options)
+    for (let n = 1; n <= 3; n += 1) log.append('reset', { n })
+    truncateSync(options.logPath, Math.floor(statSync(options.logPath).size / 2))
+    for (let n = 4; n <= 5; n += 1) log.append('reset', { n })
+    log.close()
+    const entries = linesOf().flatMap((line) => openEntry(line) ?? [])
+    expect(entries.map(({ seq }) => seq)).toEqual([1, 4, 5])
+    expect(await verdict()).toMatchObject({ ok: false, finding: 'broken_chain', entries: 1 })
   })
 
   it('of the tail is recorded at the next start, and said', () => {

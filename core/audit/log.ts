@@ -55,6 +55,7 @@ export class AuditLog {
   readonly #options: AuditOptions
   readonly #fd: number
   readonly #head: HeadFile
+  /** Bytes behind the last entry of our own. */
   #size: number
   #count: number
   #last: string | null
@@ -132,9 +133,9 @@ export class AuditLog {
   }
 
   /** A full disk may have taken half a line, and the next entry must not be glued to it. */
-  #takeBack(): void {
+  #takeBack(size: number): void {
     try {
-      ftruncateSync(this.#fd, this.#size)
+      ftruncateSync(this.#fd, size)
     } catch {
       this.#torn = true
     }
@@ -166,13 +167,16 @@ export class AuditLog {
   }
 
   #write(line: Buffer): void {
+    const { size } = fstatSync(this.#fd)
     try {
+      // Whoever changed the log while it is open may have left half a line, to which no entry must be glued.
+      if (size !== this.#size && readEnd(this.#fd).tailBytes > 0) terminate(this.#fd)
       let written = 0
       while (written < line.length) written += writeSync(this.#fd, line, written)
       fdatasyncSync(this.#fd)
-      this.#size += line.length
+      this.#size = fstatSync(this.#fd).size
     } catch (error) {
-      this.#takeBack()
+      this.#takeBack(size)
       throw error
     }
   }
