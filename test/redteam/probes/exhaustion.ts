@@ -113,8 +113,6 @@ const bounded = bombs.map(({ id, promise, command, most, unit, extras, defect })
 )
 
 const DEADLINE_MS = 1_500
-/** Far above what killing a bomb takes on a slow machine, and below what the helper waits before it ends the VM. */
-const LATEST_MS = 15_000
 
 const ESCAPED: Defect = {
   when: 'a process of it leaves its cgroup',
@@ -172,14 +170,12 @@ const ended = dodges.map(({ id, what, command, defect }) =>
     needs: 'vm',
     run: async (stage) => {
       const before = await running(stage)
-      const since = performance.now()
       const { exit_code, error } = await stage.tool(command, { deadline_ms: DEADLINE_MS })
-      const ms = performance.now() - since
+      // The guest ended it in time: were it late, the helper would have ended the VM, with another error.
       must(
         exit_code === 137 && error?.code === 'SANDBOX_TOOL_TIMEOUT',
         `it ended with ${exit_code} ${JSON.stringify(error)}`,
       )
-      must(ms < DEADLINE_MS + LATEST_MS, `it ended after ${Math.round(ms)} ms`)
       await isGone(stage, before)
       await stillServes(stage)
     },
