@@ -201,6 +201,22 @@ describe('what was cut', () => {
       await fault.heal(seeing)
       expect(readFileSync(rootfs, 'utf8')).toBe('x'.repeat(100))
       expect(recovered).toHaveLength(1)
+      const failing = (message: string): World => {
+        const status = async () => await Promise.resolve({ state: 'ready' })
+        const error = { code: 'RESET_FAILED', message }
+        const exec = async () => await Promise.resolve({ sandbox_reset_state: { error } })
+        return asked({ status, exec }, { scratch, image, isRunning: true })
+      }
+      for (const [said, is] of [
+        ['No new VM could be made.', 'fulfilled'],
+        ['EIO', 'rejected'],
+      ] as const) {
+        const world = failing(said)
+        await fault.inflict(world)
+        const [{ status }] = await Promise.allSettled([fault.heal(world)])
+        expect(status, said).toBe(is)
+        writeFileSync(rootfs, 'x'.repeat(100))
+      }
     } finally {
       scratch.remove()
     }

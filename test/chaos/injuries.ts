@@ -220,7 +220,8 @@ export const isCut = (world: World, commandId: string): boolean => cutChains.get
 
 /**
  * Whether the app is degraded now: a VM that booted all the same is found out by the reset behind its first dispatch. Else
- * it ended, which it gives its reason for, or has a disk that nobody cut.
+ * no other VM came up from that disk, which the reset says, or the app ended, which it gives its reason for, or has a disk
+ * that nobody cut.
  */
 async function toldOfDisk(world: World, path: string): Promise<boolean> {
   if (!world.isRunning || !existsSync(path)) return false
@@ -228,6 +229,10 @@ async function toldOfDisk(world: World, path: string): Promise<boolean> {
   if ((await control.status()).state !== 'ready') return false
   const { sandbox_reset_state: reset } = await control.exec('echo', { text: 'x' })
   const { state } = await control.status()
+  if (reset?.error?.code === 'RESET_FAILED') {
+    sentence(reset.error.message, 'the reason of the reset')
+    return false
+  }
   must(
     reset?.verification_details.fs_hash_match === false && state === 'degraded',
     `with a root disk cut in half it is ${state}: ${JSON.stringify(reset)}`,
