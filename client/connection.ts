@@ -7,7 +7,7 @@ import {
   ControlResponse,
   LIMITS,
   LineSplitter,
-  parseJsonLine,
+  parseStrictJson,
   whyNotParsed,
   type ControlRequest,
 } from '../core/protocol/index.ts'
@@ -159,7 +159,7 @@ export class Connection {
   #take(text: string): void {
     let message: unknown
     try {
-      message = parseJsonLine(text)
+      message = parseStrictJson(text)
     } catch (error) {
       return this.#end(malformed('FRAME_MALFORMED', 'a line that is not JSON', error))
     }

@@ -2,7 +2,7 @@ import { BrowserWindow, type BrowserWindowConstructorOptions, type WebContents }
 import { PageSession, RestartBudget, type App, type RestartLimits } from '../core/index.ts'
 import {
   BsmError,
-  parseJsonLine,
+  parseStrictJson,
   UiRequest,
   type PageRequest,
   type UiMessage,
@@ -199,7 +199,7 @@ function parseRequest(text: string): Parsed {
   if (text.length > MAX_REQUEST) return bad('It is too long.')
   let value: unknown
   try {
-    value = parseJsonLine(text)
+    value = parseStrictJson(text)
   } catch {
     return bad('It is not JSON.')
   }

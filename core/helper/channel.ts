@@ -6,7 +6,7 @@ import {
   HelperEvent,
   HelperResponse,
   LineSplitter,
-  parseJsonLine,
+  parseStrictJson,
   type HelperRequest,
 } from '../protocol/index.ts'
 
@@ -101,7 +101,7 @@ export class HelperChannel {
   #take(text: string): void {
     let message: unknown
     try {
-      message = parseJsonLine(text)
+      message = parseStrictJson(text)
     } catch {
       return this.#listener.onOddity('The helper sent a line that is not JSON.')
     }

@@ -5,7 +5,7 @@ import {
   HelloRequest,
   LIMITS,
   LineSplitter,
-  parseJsonLine,
+  parseStrictJson,
   Uuid,
   type WireError,
   whyNotParsed,
@@ -239,7 +239,7 @@ export class Connection {
   #request(text: string, peer: Peer): void {
     let message: unknown
     try {
-      message = parseJsonLine(text)
+      message = parseStrictJson(text)
     } catch (thrown) {
       return this.#error(null, badRequest(whyNotParsed(thrown)).toWire())
     }
@@ -257,7 +257,7 @@ export class Connection {
 
 function parseOrNull(text: string): unknown {
   try {
-    return parseJsonLine(text)
+    return parseStrictJson(text)
   } catch {
     return undefined
   }

@@ -1,6 +1,6 @@
 import type { WebSocket } from 'ws'
 import type { App } from '../app.ts'
-import { LIMITS, parseJsonLine, UiRequest } from '../protocol/index.ts'
+import { LIMITS, parseStrictJson, UiRequest } from '../protocol/index.ts'
 import { PageSession, type PageTransport } from '../ui/index.ts'
 import type { UiCredentials } from './tokens.ts'
 
@@ -98,7 +98,7 @@ const transportOf = (socket: WebSocket): PageTransport => ({
 
 function parse(data: Buffer): UiRequest | null {
   try {
-    const parsed = UiRequest.safeParse(parseJsonLine(data.toString('utf8')))
+    const parsed = UiRequest.safeParse(parseStrictJson(data.toString('utf8')))
     return parsed.success ? parsed.data : null
   } catch {
     return null

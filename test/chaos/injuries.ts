@@ -17,7 +17,7 @@ import { setTimeout as lasting } from 'node:timers/promises'
 import type { AuditVerdict } from '../../core/protocol/index.ts'
 import { must } from '../gates/broken.ts'
 import { until } from '../support/deadline.ts'
-import { diskOf } from '../support/disk.ts'
+import { diskOf, goldenCloneOf } from '../support/disk.ts'
 import type { ProcessId } from '../support/processes.ts'
 import { signal } from './hittable.ts'
 import { Missed } from './moments.ts'
@@ -192,16 +192,6 @@ async function cutWhatIsMade(world: World): Promise<void> {
   }
 }
 
-/** The private file that the vz helper restores every VM from. */
-function privateClone({ scratch }: World): string {
-  const found = readdirSync(scratch.stateDir)
-    .filter((name) => name.startsWith('run-'))
-    .flatMap((run) => readdirSync(join(scratch.stateDir, run)).map((name) => join(run, name)))
-    .find((path) => /\/golden-\d+$/.test(path))
-  if (found === undefined) throw new Error('the helper has no private clone of the golden snapshot')
-  return join(scratch.stateDir, found)
-}
-
 /** The chain of the newest dispatch that is kept. */
 function newestChain(world: World): { id: string; path: string } {
   const folder = join(world.scratch.stateDir, 'evidence')
@@ -278,7 +268,7 @@ export const FAULTS = {
     kind: 'disk',
     does: "The helper's private clone of the golden snapshot is cut in half",
     missing: () => null,
-    inflict: async (world) => halve(privateClone(world)),
+    inflict: async (world) => halve(goldenCloneOf(world)),
   },
   'truncate-rootfs': {
     id: 'truncate-rootfs',

@@ -13,3 +13,11 @@ export function diskOf({ scratch }: { scratch: Scratch }, { rootfs, manifest }: 
   if (clones.length > 1) throw new Error(`which is the disk: ${clones.map(({ path }) => path).join(', ')}?`)
   return clones[0] ? scratch.path(clones[0].path) : rootfs
 }
+
+/** The private file that the vz helper restores VMs from. */
+export function goldenCloneOf({ scratch }: { scratch: Scratch }): string {
+  const clones = scratch.list(scratch.stateDir).filter(({ path }) => /\/run-[^/]+\/golden-\d+$/.test(path))
+  const [clone] = clones
+  if (clone === undefined || clones.length > 1) throw new Error(`it has ${clones.length} private clones`)
+  return scratch.path(clone.path)
+}

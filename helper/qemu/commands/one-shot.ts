@@ -8,7 +8,7 @@ import {
   HelperRequest,
   HelperResponse,
   LineSplitter,
-  parseJsonLine,
+  parseStrictJson,
   type WireError,
 } from '../../../core/protocol/index.ts'
 import { deferred, within } from '../deadline.ts'
@@ -126,7 +126,7 @@ async function ask(path: string, request: HelperRequest, ms: number): Promise<He
     const line = lines.push(chunk)[0]
     if (line?.kind !== 'line') return
     try {
-      answered.resolve(HelperResponse.parse(parseJsonLine(line.text)))
+      answered.resolve(HelperResponse.parse(parseStrictJson(line.text)))
     } catch (cause) {
       answered.reject(
         new BsmError('INTERNAL_BUG', 'helper', 'The helper answered with something else than a response.', {
@@ -171,7 +171,7 @@ function checked(request: unknown): HelperRequest {
 
 function parseParams(text: string): unknown {
   try {
-    return parseJsonLine(text)
+    return parseStrictJson(text)
   } catch {
     throw badUsage('--params is not JSON.', `Give a JSON object: --params '{"text":"hello"}'`)
   }

@@ -7,7 +7,7 @@ import {
   type EvidenceChunk,
   type FileOut,
   LIMITS,
-  parseJsonLine,
+  parseStrictJson,
   sha256,
   type ToolDispatch,
   type ToolResult,
@@ -178,7 +178,7 @@ export class EvidenceVerifier {
   #parseResultRecord(data: Buffer): ResultRecord {
     let value: unknown
     try {
-      value = parseJsonLine(data.toString('utf8'))
+      value = parseStrictJson(data.toString('utf8'))
     } catch (cause) {
       throw mismatch('The result record in the evidence is not JSON.', cause)
     }

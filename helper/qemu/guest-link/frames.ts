@@ -1,4 +1,4 @@
-import { BsmError, checkJsonSize, duplicateKey, LIMITS } from '../../../core/protocol/index.ts'
+import { BsmError, JsonFormError, LIMITS, parseStrictJson } from '../../../core/protocol/index.ts'
 
 /** Frames: `u32be length ‖ UTF-8 JSON` (§3). */
 
@@ -87,18 +87,13 @@ export function parseFrame(body: Buffer, maxNodes: number = LIMITS.jsonNodes): u
   } catch (cause) {
     throw malformed('A frame is not UTF-8.', cause)
   }
-  // Depth and parts first: what comes after takes memory for each of them.
   try {
-    checkJsonSize(text, maxNodes)
+    return parseStrictJson(text, maxNodes)
   } catch (cause) {
-    throw malformed('A frame is nested too deeply or has too many parts.', cause)
-  }
-  const repeated = duplicateKey(text)
-  if (repeated !== null) throw malformed(`A frame repeats the key ${JSON.stringify(repeated.slice(0, 64))}.`)
-  try {
-    return JSON.parse(text) as unknown
-  } catch (cause) {
-    throw malformed('A frame is not JSON.', cause)
+    throw malformed(
+      cause instanceof JsonFormError ? `A frame's ${cause.message}.` : 'A frame is not JSON.',
+      cause,
+    )
   }
 }
 

@@ -5,7 +5,7 @@ import {
   type HelperResponse,
   type Line,
   LIMITS,
-  parseJsonLine,
+  parseStrictJson,
   Uuid,
   whyNotParsed,
 } from '../../../core/protocol/index.ts'
@@ -23,7 +23,7 @@ export function parseRequest(line: Line): Parsed {
   if (line.kind === 'too_long') return refused(`A line is longer than ${LIMITS.ndjsonLineBytes} bytes.`, null)
   let value: unknown
   try {
-    value = parseJsonLine(line.text)
+    value = parseStrictJson(line.text)
   } catch (cause) {
     return refused(whyNotParsed(cause), null, cause)
   }

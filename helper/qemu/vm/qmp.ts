@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import * as z from 'zod'
 import type { BsmError } from '../../../core/protocol/index.ts'
-import { LineSplitter, parseJsonLine } from '../../../core/protocol/index.ts'
+import { LineSplitter, parseStrictJson } from '../../../core/protocol/index.ts'
 import { type Deferred, deferred, hypervisorError, within } from '../deadline.ts'
 
 const Greeting = z.object({
@@ -79,7 +79,7 @@ export class Qmp {
   #take(text: string): void {
     let message: unknown
     try {
-      message = parseJsonLine(text)
+      message = parseStrictJson(text)
     } catch {
       return // not ours to repair: whoever waits gets its deadline
     }

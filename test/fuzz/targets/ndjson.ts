@@ -8,7 +8,7 @@ import {
   JsonFormError,
   LIMITS,
   LineSplitter,
-  parseJsonLine,
+  parseStrictJson,
   UiRequest,
   type Line,
 } from '../../../core/protocol/index.ts'
@@ -142,7 +142,7 @@ const edge = (
       fc.property(changedText(messages), (bytes) => {
         let value: unknown
         try {
-          value = parseJsonLine(bytes.toString('utf8'))
+          value = parseStrictJson(bytes.toString('utf8'))
         } catch (error) {
           must(error instanceof SyntaxError, String(error))
           return

@@ -21,7 +21,7 @@ import { FD } from '../../../helper/qemu/vm/qemu-args.ts'
 import type { BootResult } from '../../../core/protocol/index.ts'
 import { corruptByte, overwriteWhole } from '../../support/corrupt.ts'
 import { until } from '../../support/deadline.ts'
-import { diskOf } from '../../support/disk.ts'
+import { diskOf, goldenCloneOf } from '../../support/disk.ts'
 import { errorOf, type Helper } from '../../support/helper.ts'
 import { copyImage, freshImage } from '../../support/image.ts'
 import { commandLine, isQemu } from '../../support/processes.ts'
@@ -249,14 +249,6 @@ function isWritable(path: string): boolean {
   }
 }
 
-/** The private file that the vz helper restores VMs from. */
-function privateClone({ scratch }: Helper): string {
-  const clones = scratch.list(scratch.stateDir).filter(({ path }) => /\/run-[^/]+\/golden-\d+$/.test(path))
-  const [clone] = clones
-  if (clone === undefined || clones.length > 1) throw new Error(`it has ${clones.length} private clones`)
-  return scratch.path(clone.path)
-}
-
 async function attackMemory(helper: Helper): Promise<string> {
   await helper.reset()
   await helper.standbyReady()
@@ -273,13 +265,13 @@ async function attackMemory(helper: Helper): Promise<string> {
 }
 
 async function attackClone(stage: Stage, helper: Helper): Promise<string> {
-  overwriteWhole(privateClone(helper))
+  overwriteWhole(goldenCloneOf(helper))
   const after = helper.mark
   await goesOn(helper)
   await helper.event('log', { after, where: (event) => event.message?.includes('cloned again') === true })
   // With the kept one gone too there is nothing left to make a VM from.
   await helper.standbyReady()
-  overwriteWhole(privateClone(helper))
+  overwriteWhole(goldenCloneOf(helper))
   whole(0)(helper.scratch)
   await helper.reset()
   const error = errorOf(await helper.ask({ kind: 'reset' }, RESET_MS))
