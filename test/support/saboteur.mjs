@@ -165,7 +165,8 @@ const OUTGOING = {
     if (m.kind === 'boot_result') for (const path of snapshots(SET_ASIDE)) rmSync(path, { recursive: true })
     return [m]
   },
-  // What a tool writes to its disk is on the disk that all VMs have.
+  // What a tool writes to its disk is on the disk that all VMs have. From here, for no QEMU can: its limit on the size
+  // of files, which none may raise, lets it write to none.
   'shared-disk': (m) => {
     if (m.kind === 'exec_response' && written !== null) {
       const fd = openSync(args[args.indexOf('--rootfs') + 1] ?? '', 'r+')
