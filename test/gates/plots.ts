@@ -9,6 +9,10 @@ const CLASS: Record<Outcome, string> = { held: 'held', broken: 'broken', 'not ru
 
 const ROW = 46
 
+/** A group's name, with its gate where another gate has one of that name. */
+const named = ({ gate, name }: Group, all: readonly Group[]): string =>
+  all.some((other) => other.name === name && other.gate !== gate) ? `${name} · ${gate}` : name
+
 /** How many promises each group has, by outcome, and how often they were tried. */
 export function outcomesPlot(groups: readonly Group[], width: number): Picture {
   const rows = groups.map((group) => ({ group, of: tally(cellsOf([group])) }))
@@ -26,7 +30,7 @@ export function outcomesPlot(groups: readonly Group[], width: number): Picture {
       return of[outcome] === 0 ? '' : bar
     })
     return [
-      text(0, y + 15, 'name', fitted(group.name, width - right.length * 6.2 - 16, 7.4)),
+      text(0, y + 15, 'name', fitted(named(group, groups), width - right.length * 6.2 - 16, 7.4)),
       text(width, y + 15, 'number', right, 'end'),
       rect(0, y + 22, width, 10, 'rx="2" class="track"'),
       ...bars,
@@ -72,7 +76,7 @@ export function timesPlot(groups: readonly Group[], width: number): Picture {
     const ran = group.rows.flatMap((row) =>
       row.cells.flatMap(({ item }) => (item === null || item.outcome === 'not run' ? [] : [item])),
     )
-    return ran.length === 0 ? [] : [{ name: group.name, items: ran.sort((a, b) => b.ms - a.ms) }]
+    return ran.length === 0 ? [] : [{ name: named(group, groups), items: ran.sort((a, b) => b.ms - a.ms) }]
   })
   const all = rows.flatMap(({ items }) => items.map(({ ms }) => ms))
   const { at, ticks } = logAxis(all, 6, width - 6)
