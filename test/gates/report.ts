@@ -51,6 +51,8 @@ const Series = z.strictObject({
   title: z.string(),
   unit: z.string(),
   values: z.array(z.number()),
+  /** What it shows, where that is not the straight line through it. */
+  said: z.string().optional(),
 })
 export type Series = z.infer<typeof Series>
 

@@ -11,8 +11,9 @@ const percent = (share: number): string =>
 
 export type SlopeOfSeries = { mean: number; slope: Slope | null; said: string }
 
-/** A series' slope in words; too short a one has none. */
-export function slopeOfSeries({ values }: Series): SlopeOfSeries {
+/** A series' slope in words; too short a one has none, nor has one that shows something else. */
+export function slopeOfSeries({ values, said: other }: Series): SlopeOfSeries {
+  if (other !== undefined) return { mean: mean(values), slope: null, said: other }
   if (values.length < LEAST_SAMPLES)
     return { mean: mean(values), slope: null, said: `${values.length} dispatches, too few for a slope` }
   const slope = slopeOf(values)
@@ -74,7 +75,7 @@ export function seriesPlot(series: Series, width: number): Picture {
         ]),
     text(right + 5, top + 4, 'quiet number', figure(high, '')),
     text(right + 5, bottom + 4, 'quiet number', figure(low, '')),
-    text(0, height - 4, 'quiet', 'first dispatch'),
+    text(0, height - 4, 'quiet', 'first'),
     text(right, height - 4, 'quiet', `${count(values.length)}th`, 'end'),
   ]
   return { width, height, label, body }

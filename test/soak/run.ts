@@ -11,36 +11,39 @@ import type { GuestImage } from '../support/image.ts'
 import { openFiles } from '../support/processes.ts'
 import { Scratch } from '../support/scratch.ts'
 import { foundIn, leaveAll, LOOK, TURNS } from './marks.ts'
-import { LEAST_SAMPLES, slopeOf, trendOf } from './slope.ts'
+import { LEAST_SAMPLES, slopeOf, slopeOfPairs, trendOf, type Pair, type Slope } from './slope.ts'
 
 export type Options = {
   which: Which
   image: GuestImage
-  /** Dispatches that are judged. */
+  /** Dispatches over which nothing may grow. */
   dispatches: number
   /** Dispatches before them, after which nothing grows any more that is meant to. */
   settling: number
+  /** Dispatches of an app that is begun after all those, before its time is compared with that of the worn one. */
+  fresh: number
+  /** Dispatches of either app that are compared. */
+  pairs: number
 }
 
 export type Soaked = { items: Item[]; series: Series[]; accelerator: string | null }
 
-/** What is seen of one dispatch: before it, with everything at rest, and of itself. */
-const FIGURES = [
+/** Of one dispatch, before it: with everything at rest. */
+const LEVELS = [
   { id: 'memory', title: 'Memory of app, helper and VMs, programs aside', unit: 'MiB' },
   { id: 'descriptors', title: 'Their descriptors', unit: '' },
   { id: 'processes', title: 'Their processes', unit: '' },
   { id: 'disk', title: 'State directory, logs aside', unit: 'KiB' },
+] as const
+/** Of itself. What the machine does in an hour is in these: their slopes are shown, and pairs are what is judged. */
+const TIMES = [
   { id: 'dispatch', title: 'A dispatch with its reset', unit: 'ms' },
   { id: 'reset', title: 'Its reset', unit: 'ms' },
   { id: 'status', title: 'A status asked meanwhile', unit: 'ms' },
 ] as const
-type Figure = (typeof FIGURES)[number]['id']
-/**
- * Shown with their slopes, and not judged: a reset varies by 27 %, a status by 70 %, so that only five and ten thousand
- * dispatches would bound them to one per cent. The reset is in the time of its dispatch, which varies by 5 %.
- */
-const PARTS: readonly Figure[] = ['reset', 'status']
-type Sample = Record<Figure, number>
+type Level = (typeof LEVELS)[number]['id']
+type Time = (typeof TIMES)[number]['id']
+type Sample = Record<Level | Time, number>
 
 /** KiB on the disk; the audit log and the app's log are append-only by design, and bounded elsewhere. */
 function diskKib(folder: string): number {
@@ -51,7 +54,7 @@ function diskKib(folder: string): number {
   }, 0)
 }
 
-function atRest(app: AppProcess): Pick<Sample, 'memory' | 'descriptors' | 'processes' | 'disk'> {
+function atRest(app: AppProcess): Record<Level, number> {
   const pids = app.processes.map(({ pid }) => pid)
   return {
     memory: ownMemoryMib(pids),
@@ -61,8 +64,10 @@ function atRest(app: AppProcess): Pick<Sample, 'memory' | 'descriptors' | 'proce
   }
 }
 
-/** Dispatch `n`: looks for every mark, then leaves those of its turn. */
-async function dispatch(control: Control, n: number) {
+/** Dispatch `n`, from rest: looks for every mark, then leaves those of its turn. */
+async function dispatch({ app, control }: Subject, n: number): Promise<{ sample: Sample; found: string[] }> {
+  await standbyReady(control)
+  const rest = atRest(app)
   const { tool, marks } = TURNS[n % TURNS.length] ?? TURNS[0]
   const since = performance.now()
   const running = control.exec(tool, { command: `${LOOK}\n${leaveAll(marks)}` })
@@ -73,45 +78,102 @@ async function dispatch(control: Control, n: number) {
   const verdict = response.sandbox_reset_state
   if (response.exit_code !== 0 || verdict?.verification_passed !== true)
     throw new Error(`dispatch ${n}: ${JSON.stringify(response).slice(0, 1_500)}`)
-  const figures = { dispatch: performance.now() - since, reset: verdict.reset_ms, status }
-  return { figures, found: foundIn(response.stdout) }
+  const times = { dispatch: performance.now() - since, reset: verdict.reset_ms, status }
+  return { sample: { ...rest, ...times }, found: foundIn(response.stdout) }
+}
+
+/** An app in a world of its own. */
+class Subject implements AsyncDisposable {
+  readonly #scratch: Scratch
+  readonly app: AppProcess
+  readonly control: Control
+  readonly accelerator: string | null
+
+  private constructor(scratch: Scratch, app: AppProcess, control: Control, accelerator: string | null) {
+    this.#scratch = scratch
+    this.app = app
+    this.control = control
+    this.accelerator = accelerator
+  }
+
+  static async start({ which, image }: Options): Promise<Subject> {
+    const scratch = new Scratch('soak')
+    const app = await AppProcess.start(scratch, image, { env: { BSM_HELPER: which } })
+    try {
+      await app.ready()
+      const control = await app.control()
+      return new Subject(scratch, app, control, (await standbyReady(control)).helper?.accelerator ?? null)
+    } catch (error) {
+      await app.dispose()
+      scratch.remove()
+      throw error
+    }
+  }
+
+  /** Ends as a person ends it, and names the processes that are left. */
+  async end(): Promise<string[]> {
+    await this.app.kill('SIGTERM')
+    return (await orphans(this.#scratch)).map(({ pid, command }) => `process ${pid} ${command}`)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.control[Symbol.asyncDispose]()
+    await this.app.dispose()
+    this.#scratch.remove()
+  }
 }
 
 /** Dispatches in a row through the app, each of which looks for what those before it left, and leaves its own. */
 export async function soak(options: Options, run: Run): Promise<Soaked> {
-  const { which, image, dispatches, settling } = options
+  const { which, dispatches, settling, fresh, pairs } = options
   const began = performance.now()
-  const scratch = new Scratch('soak')
-  const app = await AppProcess.start(scratch, image, { env: { BSM_HELPER: which } })
   const samples: Sample[] = []
+  const compared: Pair[] = []
   const found: string[] = []
   let done = 0
   let failure = ''
   let accelerator: string | null = null
   let audit = { ok: false, message: 'it was not looked at' }
-  let left: string[] = []
-  try {
-    await app.ready()
-    await using control = await app.control()
-    accelerator = (await standbyReady(control)).helper?.accelerator ?? null
-    for (let n = 1; n <= settling + dispatches && !run.signal.aborted; n += 1) {
-      await standbyReady(control)
-      const rest = atRest(app)
-      const one = await dispatch(control, n)
-      found.push(...one.found.map((id) => `${id} in dispatch ${n}`))
-      done = n
-      if (n > settling) samples.push({ ...rest, ...one.figures })
-      if (n % 50 === 0)
-        run.progress(`• ${which}: ${n} dispatches, each reset verified, ${found.length} marks`)
+  const left: string[] = []
+
+  const one = async (subject: Subject, n: number): Promise<Sample> => {
+    const { sample, found: marks } = await dispatch(subject, n)
+    found.push(...marks.map((id) => `${id} in dispatch ${n}`))
+    done += 1
+    if (done % 50 === 0)
+      run.progress(`• ${which}: ${done} dispatches, each reset verified, ${found.length} marks`)
+    return sample
+  }
+  const row = async (subject: Subject, length: number, seen: (sample: Sample, n: number) => void) => {
+    for (let n = 1; n <= length && !run.signal.aborted; n += 1) seen(await one(subject, n), n)
+  }
+  const compare = async (worn: Subject) => {
+    await using anew = await Subject.start(options)
+    await row(anew, fresh, () => undefined)
+    for (let n = 1; n <= pairs && !run.signal.aborted; n += 1) {
+      const half = async (subject: Subject): Promise<number> => {
+        // Neither has anything to do but the one whose dispatch it is.
+        await standbyReady(subject === worn ? anew.control : worn.control)
+        return (await one(subject, n)).dispatch
+      }
+      // Whichever comes second finds the machine as the first left it: they take turns.
+      const before = n % 2 === 0 ? await half(worn) : null
+      const other = await half(anew)
+      compared.push({ worn: before ?? (await half(worn)), fresh: other })
     }
-    audit = await control.verifyAudit()
-    await app.kill('SIGTERM')
-    left = (await orphans(scratch)).map(({ pid, command }) => `process ${pid} ${command}`)
+    left.push(...(await anew.end()))
+  }
+  try {
+    await using worn = await Subject.start(options)
+    accelerator = worn.accelerator
+    await row(worn, settling + dispatches, (sample, n) => {
+      if (n > settling) samples.push(sample)
+    })
+    if (pairs > 0 && !run.signal.aborted) await compare(worn)
+    audit = await worn.control.verifyAudit()
+    left.push(...(await worn.end()))
   } catch (error) {
     failure = error instanceof Error ? error.message : String(error)
-  } finally {
-    await app.dispose()
-    scratch.remove()
   }
 
   const ms = performance.now() - began
@@ -125,41 +187,60 @@ export async function soak(options: Options, run: Run): Promise<Soaked> {
     // The same dispatches show every one of these: they are counted once.
     count: id === 'resets' ? done : 1,
   })
-  const wanted = settling + dispatches
+  const wanted = settling + dispatches + (pairs > 0 ? fresh + 2 * pairs : 0)
   const promised = (id: string, promise: string, broken: string): Item => {
     if (broken !== '') return item(id, promise, 'broken', broken)
     return done === wanted
       ? item(id, promise, 'held', '')
       : item(id, promise, 'not run', `cut off after ${done} of ${wanted} dispatches`)
   }
-  const series = FIGURES.map(({ id, title, unit }) => ({
-    id,
-    title,
-    unit,
-    values: samples.map((sample) => sample[id]),
-  }))
+  const valuesOf = (id: Level | Time): number[] => samples.map((sample) => sample[id])
+  const levels = LEVELS.map((level) => ({ ...level, values: valuesOf(level.id) }))
+  const times = TIMES.map((time) => {
+    const values = valuesOf(time.id)
+    return { ...time, values, ...(values.length < LEAST_SAMPLES ? {} : { said: inWords(slopeOf(values)) }) }
+  })
+  const enough = compared.length >= LEAST_SAMPLES
+  const wear = enough ? slopeOfPairs(compared, settling + dispatches - fresh) : null
+  const shares: Series = {
+    id: 'worn',
+    title: 'A dispatch of the worn app, as a share of one of an app begun anew',
+    unit: '%',
+    values: compared.map((pair) => (100 * pair.worn) / pair.fresh),
+    said: wear === null ? `${compared.length} pairs, too few` : `${inWords(wear)}: ${trendOf(wear)}`,
+  }
   return {
     accelerator,
-    series,
+    series: [...levels, ...times, shares],
     items: [
       promised('resets', 'Every dispatch runs, and every reset is verified.', failure),
       promised('marks', 'No dispatch finds a mark of an earlier one.', found.join(', ')),
       promised('audit', 'The audit log verifies afterwards.', failure || (audit.ok ? '' : audit.message)),
       promised('remains', 'Once the app has ended, no process of it is left.', failure || left.join(', ')),
-      ...series
-        .filter(({ id }) => !PARTS.includes(id))
-        .map((one) => item(`level.${one.id}`, `${one.title}: no slope over dispatches.`, ...levelOf(one))),
+      ...levels.map(({ id, title, unit, values }) => {
+        const slope = values.length < LEAST_SAMPLES ? null : slopeOf(values)
+        return item(
+          `level.${id}`,
+          `${title}: no slope over dispatches.`,
+          ...levelOf(slope, unit, `${values.length} dispatches`),
+        )
+      }),
+      item(
+        'level.dispatch',
+        'A dispatch with its reset takes no longer after many others than after few: no slope.',
+        ...levelOf(wear, 'ms', `${compared.length} pairs`),
+      ),
     ],
   }
 }
 
-function levelOf({ unit, values }: Series): [Item['outcome'], string] {
-  if (values.length < LEAST_SAMPLES)
-    return ['not run', `a slope needs ${LEAST_SAMPLES} dispatches, and there were ${values.length}`]
-  const slope = slopeOf(values)
-  const percent = (share: number): string => `${(share * 100).toFixed(2)} %`
-  const said = `mean ${slope.mean.toFixed(1)} ${unit}, ${percent(slope.perThousand)} ± ${percent(slope.margin)} in 1000 dispatches`
+const percent = (share: number): string => `${(share * 100).toFixed(2)} %`
+const inWords = ({ perThousand, margin }: Slope): string =>
+  `${percent(perThousand)} ± ${percent(margin)} in 1000`
+
+function levelOf(slope: Slope | null, unit: string, had: string): [Item['outcome'], string] {
+  if (slope === null) return ['not run', `a slope needs ${LEAST_SAMPLES}, and there were ${had}`]
   const trend = trendOf(slope)
   const outcome = ({ level: 'held', falls: 'held', grows: 'broken', undecided: 'not run' } as const)[trend]
-  return [outcome, `${trend}: ${said}`]
+  return [outcome, `${trend}: mean ${slope.mean.toFixed(1)} ${unit}, ${inWords(slope)} dispatches`]
 }

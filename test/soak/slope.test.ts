@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { slopeOf, trendOf } from './slope.ts'
+import { slopeOf, slopeOfPairs, trendOf, type Pair } from './slope.ts'
 
 /** Uniform on ±1, the same on every run. */
 function noise(seed: number): () => number {
@@ -67,5 +67,60 @@ describe('the slope of a figure over dispatches', () => {
 
   it('of a short series is not told', () => {
     expect(() => slopeOf([1, 2, 3])).toThrow('100 samples')
+  })
+})
+
+describe('the slope of a time from pairs of worn and fresh', () => {
+  const pairs = (n: number, of: (i: number) => Pair): Pair[] => Array.from({ length: n }, (_, i) => of(i))
+
+  it('is what it has grown by, over the dispatches that lie between', () => {
+    const { mean, perThousand, margin } = slopeOfPairs(
+      pairs(100, () => ({ worn: 102, fresh: 98 })),
+      2000,
+    )
+    expect(mean).toBe(100)
+    expect(perThousand).toBeCloseTo(0.02)
+    expect(margin).toBe(0)
+  })
+
+  it('a machine that gets slower by a tenth is not taken for wear, as it is by a straight line', () => {
+    const random = noise(4)
+    const machine = (i: number) => 600 * (1 + (0.1 * i) / 400) * (1 + 0.02 * random())
+    expect(trendOf(slopeOf(series(400, machine)))).toBe('grows')
+    expect(
+      trendOf(
+        slopeOfPairs(
+          pairs(400, (i) => ({ worn: machine(i), fresh: machine(i) })),
+          1750,
+        ),
+      ),
+    ).toBe('level')
+  })
+
+  it('wear of 3 % under noise of 7 % is seen; of noise alone few pairs, or near ones, decide nothing', () => {
+    const random = noise(5)
+    const noisy = (ms: number) => ms * (1 + 0.12 * random())
+    const worn = pairs(400, () => ({ worn: noisy(618), fresh: noisy(600) }))
+    expect(trendOf(slopeOfPairs(worn, 1750))).toBe('grows')
+    const level = pairs(400, () => ({ worn: noisy(600), fresh: noisy(600) }))
+    expect(trendOf(slopeOfPairs(level, 100))).toBe('undecided')
+    expect(trendOf(slopeOfPairs(level.slice(0, 100), 300))).toBe('undecided')
+  })
+
+  it('holds its 95 %: of 400 without wear about 20 are outside their interval', () => {
+    const outside = series(400, (seed) => {
+      const random = noise(seed + 1)
+      const { perThousand, margin } = slopeOfPairs(
+        pairs(100, () => ({ worn: 100 + random(), fresh: 100 + random() })),
+        1750,
+      )
+      return Math.abs(perThousand) > margin ? 1 : 0
+    }).reduce((sum, one) => sum + one, 0)
+    expect(outside).toBeGreaterThan(5)
+    expect(outside).toBeLessThan(45)
+  })
+
+  it('of few pairs is not told', () => {
+    expect(() => slopeOfPairs([{ worn: 1, fresh: 1 }], 1750)).toThrow('100 pairs')
   })
 })

@@ -40,6 +40,23 @@ export function slopeOf(samples: readonly number[]): Slope {
   return { mean, perThousand: share(slope), margin: share(Z95 * error) }
 }
 
+/** A time as it is after many dispatches and as it is after few, taken one beside the other. */
+export type Pair = { worn: number; fresh: number }
+
+/**
+ * What a time grows by over the `apart` dispatches that lie between the halves of each pair. What the machine does
+ * meanwhile is in both halves; a straight line through an hour of dispatches has the machine's own changes in it.
+ */
+export function slopeOfPairs(pairs: readonly Pair[], apart: number): Slope {
+  const n = pairs.length
+  if (n < LEAST_SAMPLES) throw new RangeError(`a slope needs ${LEAST_SAMPLES} pairs, and there are ${n}`)
+  const mean = pairs.reduce((sum, { worn, fresh }) => sum + (worn + fresh) / 2, 0) / n
+  const grown = pairs.reduce((sum, { worn, fresh }) => sum + worn - fresh, 0) / n
+  const squares = pairs.reduce((sum, { worn, fresh }) => sum + (worn - fresh - grown) ** 2, 0)
+  const share = (value: number): number => (value * 1000) / (apart * mean)
+  return { mean, perThousand: share(grown), margin: share(Z95 * Math.sqrt(squares / (n - 1) / n)) }
+}
+
 /** A figure does not grow when the upper end of the interval is below one per cent of the mean in 1000 dispatches. */
 const MOST_GROWTH = 0.01
 
