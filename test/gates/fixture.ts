@@ -106,10 +106,10 @@ export function wear(dispatches: number, seed: number): Series[] {
     { id: 'reset', title: 'Its reset', unit: 'ms', values: of(() => 90 + 90 * next() ** 4) },
     { id: 'status', title: 'A status asked meanwhile', unit: 'ms', values: of(() => 4 + 30 * next() ** 6) },
     {
-      id: 'worn',
-      title: 'A dispatch of the worn app, as a share of one of an app begun anew',
-      unit: '%',
-      values: of(() => 92 + 16 * next()),
+      id: 'pair',
+      title: 'What a dispatch takes more than a new app’s',
+      unit: 'ms',
+      values: of(() => 160 * (next() - 0.5)),
       said: '0.30 % ± 0.50 % in 1000: level',
     },
   ]

@@ -200,18 +200,17 @@ export async function soak(options: Options, run: Run): Promise<Soaked> {
     const values = valuesOf(time.id)
     return { ...time, values, ...(values.length < LEAST_SAMPLES ? {} : { said: inWords(slopeOf(values)) }) }
   })
-  const enough = compared.length >= LEAST_SAMPLES
-  const wear = enough ? slopeOfPairs(compared, settling + dispatches - fresh) : null
-  const shares: Series = {
-    id: 'worn',
-    title: 'A dispatch of the worn app, as a share of one of an app begun anew',
-    unit: '%',
-    values: compared.map((pair) => (100 * pair.worn) / pair.fresh),
+  const wear = compared.length < LEAST_SAMPLES ? null : slopeOfPairs(compared, settling + dispatches - fresh)
+  const pair: Series = {
+    id: 'pair',
+    title: 'What a dispatch takes more than a new app’s',
+    unit: 'ms',
+    values: compared.map(({ worn, fresh }) => worn - fresh),
     said: wear === null ? `${compared.length} pairs, too few` : `${inWords(wear)}: ${trendOf(wear)}`,
   }
   return {
     accelerator,
-    series: [...levels, ...times, shares],
+    series: [...levels, ...times, pair],
     items: [
       promised('resets', 'Every dispatch runs, and every reset is verified.', failure),
       promised('marks', 'No dispatch finds a mark of an earlier one.', found.join(', ')),

@@ -30,14 +30,20 @@ export function slopeOf(samples: readonly number[]): Slope {
   })
   const slope = sxy / sxx
   const residuals = samples.map((value, i) => value - mean - slope * (i - middle))
-  const squares = residuals.reduce((sum, value) => sum + value ** 2, 0)
-  const lagged = residuals.slice(1).reduce((sum, value, i) => sum + value * (residuals[i] ?? 0), 0)
-  const correlation = squares === 0 ? 0 : Math.min(0.99, Math.max(0, lagged / squares))
-  const independent = (n * (1 - correlation)) / (1 + correlation)
-  const variance = squares / (n - 2)
-  const error = Math.sqrt((variance / sxx) * (n / independent))
+  const variance = sumOfSquares(residuals) / (n - 2)
+  const error = Math.sqrt((variance / sxx) * following(residuals))
   const share = (value: number): number => (mean === 0 ? 0 : (value * 1000) / Math.abs(mean))
   return { mean, perThousand: share(slope), margin: share(Z95 * error) }
+}
+
+const sumOfSquares = (values: readonly number[]): number => values.reduce((sum, value) => sum + value ** 2, 0)
+
+/** How many of what is left of samples in a row, each like the one before it, say what an independent one would. */
+function following(residuals: readonly number[]): number {
+  const squares = sumOfSquares(residuals)
+  const lagged = residuals.slice(1).reduce((sum, value, i) => sum + value * (residuals[i] ?? 0), 0)
+  const correlation = squares === 0 ? 0 : Math.min(0.99, Math.max(0, lagged / squares))
+  return (1 + correlation) / (1 - correlation)
 }
 
 /** A time as it is after many dispatches and as it is after few, taken one beside the other. */
@@ -52,9 +58,10 @@ export function slopeOfPairs(pairs: readonly Pair[], apart: number): Slope {
   if (n < LEAST_SAMPLES) throw new RangeError(`a slope needs ${LEAST_SAMPLES} pairs, and there are ${n}`)
   const mean = pairs.reduce((sum, { worn, fresh }) => sum + (worn + fresh) / 2, 0) / n
   const grown = pairs.reduce((sum, { worn, fresh }) => sum + worn - fresh, 0) / n
-  const squares = pairs.reduce((sum, { worn, fresh }) => sum + (worn - fresh - grown) ** 2, 0)
+  const residuals = pairs.map(({ worn, fresh }) => worn - fresh - grown)
+  const error = Math.sqrt((sumOfSquares(residuals) / (n - 1) / n) * following(residuals))
   const share = (value: number): number => (value * 1000) / (apart * mean)
-  return { mean, perThousand: share(grown), margin: share(Z95 * Math.sqrt(squares / (n - 1) / n)) }
+  return { mean, perThousand: share(grown), margin: share(Z95 * error) }
 }
 
 /** A figure does not grow when the upper end of the interval is below one per cent of the mean in 1000 dispatches. */
