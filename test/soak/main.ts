@@ -10,7 +10,7 @@ const SETTLING = 750
 const JUDGED = 1250
 /** Of the app that the worn one is compared with: what is slow in a new app only is not taken for speed of a worn one. */
 const FRESH = 250
-/** A dispatch's time varies by 7 %: with so many, 1750 dispatches apart, growth is known to half a per cent in 1000. */
+/** A dispatch's time varies by 7 %: of so many, 1750 dispatches apart, growth is known to 0.6 % in 1000. */
 const PAIRS = 400
 const SLICE = 10
 
