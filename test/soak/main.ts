@@ -8,7 +8,7 @@ import { soak } from './run.ts'
 const SETTLING = 750
 /** Of so many, the slope of memory is known to a tenth of a per cent in 1000. */
 const JUDGED = 1250
-/** Of the app that the worn one is compared with: what is slow in a new app only is not taken for speed of a worn one. */
+/** Of the new app, before it is compared: what is slow only at first would hide what has grown. */
 const FRESH = 250
 /** A dispatch's time varies by 7 %: of so many, 1750 dispatches apart, growth is known to 0.6 % in 1000. */
 const PAIRS = 400
