@@ -107,7 +107,7 @@ export function wear(dispatches: number, seed: number): Series[] {
     { id: 'status', title: 'A status asked meanwhile', unit: 'ms', values: of(() => 4 + 30 * next() ** 6) },
     {
       id: 'pair',
-      title: 'What a dispatch takes more than a new app’s',
+      title: 'What a dispatch takes more than a fresh app’s',
       unit: 'ms',
       values: of(() => 160 * (next() - 0.5)),
       said: '0.30 % ± 0.50 % in 1000: level',

@@ -243,7 +243,7 @@ function wear({ job, report: { series } }: Reported): string {
   const n = Math.max(...series.map(({ values }) => values.length))
   return section(
     `${count(n)} dispatches in a row${job.helper === null ? '' : `, ${HELPER[job.helper]}`}`,
-    'The band is the range, the line the mean; across it the straight line through all, with the 95 % interval of its slope. Level is an upper end below 1 % of the mean in 1000. Times have in them what the machine does in an hour: theirs is judged by dispatches of the worn app beside those of one begun anew.',
+    'The band is the range, the line the mean; across it the straight line through all, with the 95 % interval of its slope. Level is an upper end below 1 % of the mean in 1000. Times have in them what the machine does in an hour: theirs is judged by dispatches of the worn app beside those of a fresh one.',
     `<div class="panel"><div class="plots">${series.map((one) => inline(seriesPlot(one, PANEL))).join('')}</div></div>`,
   )
 }

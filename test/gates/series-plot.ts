@@ -1,13 +1,10 @@
 import { mean } from '../bench/stats.ts'
-import { LEAST_SAMPLES, slopeOf, trendOf, type Slope } from '../soak/slope.ts'
+import { inWords, LEAST_SAMPLES, slopeOf, trendOf, type Slope } from '../soak/slope.ts'
 import type { Series } from './report.ts'
 import { count, line, text, x1, type Picture } from './svg.ts'
 
 /** Points along the width: each is the range and the mean of the dispatches that fall on it. */
 const POINTS = 160
-
-const percent = (share: number): string =>
-  `${share < 0 ? '−' : ''}${Math.abs(share * 100).toFixed(Math.abs(share) < 0.1 ? 2 : 1)} %`
 
 export type SlopeOfSeries = { mean: number; slope: Slope | null; said: string }
 
@@ -17,8 +14,7 @@ export function slopeOfSeries({ values, said: other }: Series): SlopeOfSeries {
   if (values.length < LEAST_SAMPLES)
     return { mean: mean(values), slope: null, said: `${values.length} dispatches, too few for a slope` }
   const slope = slopeOf(values)
-  const said = `${percent(slope.perThousand)} ± ${percent(slope.margin)} in 1000: ${trendOf(slope)}`
-  return { mean: slope.mean, slope, said }
+  return { mean: slope.mean, slope, said: `${inWords(slope)}: ${trendOf(slope)}` }
 }
 
 export function figure(value: number, unit: string): string {

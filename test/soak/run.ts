@@ -11,20 +11,19 @@ import type { GuestImage } from '../support/image.ts'
 import { openFiles } from '../support/processes.ts'
 import { Scratch } from '../support/scratch.ts'
 import { foundIn, leaveAll, LOOK, TURNS } from './marks.ts'
-import { LEAST_SAMPLES, slopeOf, slopeOfPairs, trendOf, type Pair, type Slope } from './slope.ts'
+import { inWords, LEAST_SAMPLES, slopeOf, slopeOfPairs, trendOf, type Pair, type Slope } from './slope.ts'
 
-export type Options = {
-  which: Which
-  image: GuestImage
+export type Length = {
   /** Dispatches over which nothing may grow. */
   dispatches: number
   /** Dispatches before them, after which nothing grows any more that is meant to. */
   settling: number
-  /** Dispatches of an app that is begun after all those, before its time is compared with that of the worn one. */
-  fresh: number
+  /** Dispatches of a fresh app, begun after all those, before its time is compared with that of the worn one. */
+  warming: number
   /** Dispatches of either app that are compared. */
   pairs: number
 }
+export type Options = Length & { which: Which; image: GuestImage }
 
 export type Soaked = { items: Item[]; series: Series[]; accelerator: string | null }
 
@@ -125,7 +124,7 @@ class Subject implements AsyncDisposable {
 
 /** Dispatches in a row through the app, each of which looks for what those before it left, and leaves its own. */
 export async function soak(options: Options, run: Run): Promise<Soaked> {
-  const { which, dispatches, settling, fresh, pairs } = options
+  const { which, dispatches, settling, warming, pairs } = options
   const began = performance.now()
   const samples: Sample[] = []
   const compared: Pair[] = []
@@ -148,20 +147,19 @@ export async function soak(options: Options, run: Run): Promise<Soaked> {
     for (let n = 1; n <= length && !run.signal.aborted; n += 1) seen(await one(subject, n), n)
   }
   const compare = async (worn: Subject) => {
-    await using anew = await Subject.start(options)
-    await row(anew, fresh, () => undefined)
+    await using fresh = await Subject.start(options)
+    await row(fresh, warming, () => undefined)
     for (let n = 1; n <= pairs && !run.signal.aborted; n += 1) {
       const half = async (subject: Subject): Promise<number> => {
-        // Neither has anything to do but the one whose dispatch it is.
-        await standbyReady(subject === worn ? anew.control : worn.control)
+        await standbyReady((subject === worn ? fresh : worn).control)
         return (await one(subject, n)).dispatch
       }
       // Whichever comes second finds the machine as the first left it: they take turns.
       const before = n % 2 === 0 ? await half(worn) : null
-      const other = await half(anew)
+      const other = await half(fresh)
       compared.push({ worn: before ?? (await half(worn)), fresh: other })
     }
-    left.push(...(await anew.end()))
+    left.push(...(await fresh.end()))
   }
   try {
     await using worn = await Subject.start(options)
@@ -169,7 +167,7 @@ export async function soak(options: Options, run: Run): Promise<Soaked> {
     await row(worn, settling + dispatches, (sample, n) => {
       if (n > settling) samples.push(sample)
     })
-    if (pairs > 0 && !run.signal.aborted) await compare(worn)
+    if (!run.signal.aborted) await compare(worn)
     audit = await worn.control.verifyAudit()
     left.push(...(await worn.end()))
   } catch (error) {
@@ -187,7 +185,7 @@ export async function soak(options: Options, run: Run): Promise<Soaked> {
     // The same dispatches show every one of these: they are counted once.
     count: id === 'resets' ? done : 1,
   })
-  const wanted = settling + dispatches + (pairs > 0 ? fresh + 2 * pairs : 0)
+  const wanted = settling + dispatches + warming + 2 * pairs
   const promised = (id: string, promise: string, broken: string): Item => {
     if (broken !== '') return item(id, promise, 'broken', broken)
     return done === wanted
@@ -200,10 +198,11 @@ export async function soak(options: Options, run: Run): Promise<Soaked> {
     const values = valuesOf(time.id)
     return { ...time, values, ...(values.length < LEAST_SAMPLES ? {} : { said: inWords(slopeOf(values)) }) }
   })
-  const wear = compared.length < LEAST_SAMPLES ? null : slopeOfPairs(compared, settling + dispatches - fresh)
+  const wear =
+    compared.length < LEAST_SAMPLES ? null : slopeOfPairs(compared, settling + dispatches - warming)
   const pair: Series = {
     id: 'pair',
-    title: 'What a dispatch takes more than a new app’s',
+    title: 'What a dispatch takes more than a fresh app’s',
     unit: 'ms',
     values: compared.map(({ worn, fresh }) => worn - fresh),
     said: wear === null ? `${compared.length} pairs, too few` : `${inWords(wear)}: ${trendOf(wear)}`,
@@ -232,10 +231,6 @@ export async function soak(options: Options, run: Run): Promise<Soaked> {
     ],
   }
 }
-
-const percent = (share: number): string => `${(share * 100).toFixed(2)} %`
-const inWords = ({ perThousand, margin }: Slope): string =>
-  `${percent(perThousand)} ± ${percent(margin)} in 1000`
 
 function levelOf(slope: Slope | null, unit: string, had: string): [Item['outcome'], string] {
   if (slope === null) return ['not run', `a slope needs ${LEAST_SAMPLES}, and there were ${had}`]

@@ -38,7 +38,7 @@ export function slopeOf(samples: readonly number[]): Slope {
 
 const sumOfSquares = (values: readonly number[]): number => values.reduce((sum, value) => sum + value ** 2, 0)
 
-/** How many of what is left of samples in a row, each like the one before it, say what an independent one would. */
+/** How many samples, each of which is like the one before it, say what an independent one would. */
 function following(residuals: readonly number[]): number {
   const squares = sumOfSquares(residuals)
   const lagged = residuals.slice(1).reduce((sum, value, i) => sum + value * (residuals[i] ?? 0), 0)
@@ -72,6 +72,12 @@ const MOST_GROWTH = 0.01
  * `undecided`: neither level nor surely growing; more dispatches narrow the interval.
  */
 export type Trend = 'level' | 'falls' | 'grows' | 'undecided'
+
+const percent = (share: number): string =>
+  `${share < 0 ? '−' : ''}${Math.abs(share * 100).toFixed(Math.abs(share) < 0.1 ? 2 : 1)} %`
+
+export const inWords = ({ perThousand, margin }: Slope): string =>
+  `${percent(perThousand)} ± ${percent(margin)} in 1000`
 
 export function trendOf({ perThousand, margin }: Slope): Trend {
   const most = perThousand + margin
