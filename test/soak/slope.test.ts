@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { slopeOf, slopeOfPairs, trendOf, type Pair } from './slope.ts'
+import { inWords, slopeOf, slopeOfPairs, trendOf, type Pair } from './slope.ts'
 
 /** Uniform on ±1, the same on every run. */
 function noise(seed: number): () => number {
@@ -63,6 +63,14 @@ describe('the slope of a figure over dispatches', () => {
       return (margin * mean) / spread
     }
     expect(width(following)).toBeGreaterThan(2.5 * width(free))
+  })
+
+  it.each([
+    [0.0038, 0.0007, '0.38 % ± 0.07 % in 1000'],
+    [-0.154, 0.02, '−15.4 % ± 2.00 % in 1000'],
+    [-0.000_04, 0, '0.00 % ± 0.00 % in 1000'],
+  ])('of %d ± %d is said as %s', (perThousand, margin, said) => {
+    expect(inWords({ mean: 1, perThousand, margin })).toBe(said)
   })
 
   it('of a short series is not told', () => {

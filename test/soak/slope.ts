@@ -73,9 +73,12 @@ const MOST_GROWTH = 0.01
  */
 export type Trend = 'level' | 'falls' | 'grows' | 'undecided'
 
-const percent = (share: number): string =>
-  `${share < 0 ? '−' : ''}${Math.abs(share * 100).toFixed(Math.abs(share) < 0.1 ? 2 : 1)} %`
+function percent(share: number): string {
+  const digits = Math.abs(share * 100).toFixed(Math.abs(share) < 0.1 ? 2 : 1)
+  return `${share < 0 && Number(digits) !== 0 ? '−' : ''}${digits} %`
+}
 
+/** As people read it. */
 export const inWords = ({ perThousand, margin }: Slope): string =>
   `${percent(perThousand)} ± ${percent(margin)} in 1000`
 
