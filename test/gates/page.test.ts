@@ -4,6 +4,7 @@ import { axe, complaintsOf, launchBrowser } from '../ui/browser.ts'
 import { allCells, sections, tally, verdict, type Trial } from './facts.ts'
 import { everything, gateReport, HOSTILE, item, trial, wear } from './fixture.ts'
 import { page } from './page.ts'
+import { figure } from './series-plot.ts'
 import { terminalTable } from './terminal-table.ts'
 import { images } from './validation.ts'
 
@@ -147,5 +148,15 @@ describe('the verdict over all gates', () => {
         ['b', 'held', 'broken'],
       ],
     )
+  })
+})
+
+describe('a figure', () => {
+  it('has its unit, and the minus of its slope beside it', () => {
+    expect(
+      [figure(-6.53, 'ms'), figure(-177.4, 'MiB'), figure(52_353.3, 'KiB'), figure(6, '')].map((said) =>
+        said.replace(/\p{Zs}/gu, ' '),
+      ),
+    ).toEqual(['−6.5 ms', '−177 MiB', '52 353 KiB', '6'])
   })
 })

@@ -18,8 +18,8 @@ export function slopeOfSeries({ values, said: other }: Series): SlopeOfSeries {
 }
 
 export function figure(value: number, unit: string): string {
-  const digits =
-    Math.abs(value) >= 100 || Number.isInteger(value) ? count(Math.round(value)) : value.toFixed(1)
+  const whole = Math.abs(value) >= 100 || Number.isInteger(value)
+  const digits = (whole ? count(Math.round(value)) : value.toFixed(1)).replace('-', '−')
   return unit === '' ? digits : `${digits} ${unit}`
 }
 
