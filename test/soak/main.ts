@@ -2,7 +2,7 @@ import { COMMON, gate, helperOption, wholeNumber } from '../gates/command.ts'
 import { report } from '../gates/report.ts'
 import { helperBinary } from '../support/helper-binary.ts'
 import { freshImage } from '../support/image.ts'
-import { soak, type Length } from './run.ts'
+import { inAll, soak, type Length } from './run.ts'
 
 const WHOLE: Length = {
   // Evidence is kept of the last 200 dispatches, and Node goes on compiling what they run for longer.
@@ -28,7 +28,7 @@ time: afterwards ${WHOLE.pairs} dispatches are compared with as many of a fresh 
   --dispatches N   dispatches over which nothing may grow (default ${WHOLE.dispatches}; fewer may leave a noisy figure undecided,
                    which is then "not run"); before them come ${WHOLE.settling} in which the store of evidence, which holds
                    the last 200, fills and Node compiles what a dispatch runs
-  --slice          ${SLICE.dispatches} dispatches: marks are looked for, slopes are not judged
+  --slice          ${inAll(SLICE)} dispatches in place of ${inAll(WHOLE)}: marks are looked for, slopes are not judged
   --json           the report on stdout; it is also kept in out/gates/soak-NAME.json`
 
 await gate(

@@ -23,6 +23,10 @@ export type Length = {
   /** Dispatches of either app that are compared. */
   pairs: number
 }
+/** Of both apps. */
+export const inAll = ({ settling, dispatches, warming, pairs }: Length): number =>
+  settling + dispatches + warming + 2 * pairs
+
 export type Options = Length & { which: Which; image: GuestImage }
 
 export type Soaked = { items: Item[]; series: Series[]; accelerator: string | null }
@@ -185,7 +189,7 @@ export async function soak(options: Options, run: Run): Promise<Soaked> {
     // The same dispatches show every one of these: they are counted once.
     count: id === 'resets' ? done : 1,
   })
-  const wanted = settling + dispatches + warming + 2 * pairs
+  const wanted = inAll(options)
   const promised = (id: string, promise: string, broken: string): Item => {
     if (broken !== '') return item(id, promise, 'broken', broken)
     return done === wanted
